@@ -1,0 +1,117 @@
+#!/usr/bin/perl
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+
+# What the JSON reports of a run say, one file for each process in FOLDER.
+#
+#   report.pl balance FOLDER            every report's counters agree
+#   report.pl served NAME PERCENT FOLDER
+#       there is a report of a program with NAME in its name, and of the bytes
+#       that could be served, over all processes, at least PERCENT were
+#   report.pl summary FOLDER            a line for each program
+#
+# Exits with 1 and says why when that is not so.
+
+use strict;
+use warnings;
+use JSON::PP;
+
+# Requests that no arena of private memory can serve. Growth of the heap by
+# brk is counted apart. All other reasons are memory that could be served.
+my %never = map { $_ => 1 } qw(shared file prot_none exec hint fixed noreplace
+	hugetlb growsdown 32bit locked sync length brk);
+
+sub read_reports {
+	my ($folder) = @_;
+	my @reports;
+	for my $file (sort glob "$folder/*") {
+		open my $in, '<', $file or die "$file: $!\n";
+		local $/ = undef;
+		my $text = <$in>;
+		my $report = eval { decode_json($text) }
+			or die "$file is not JSON: $@\n$text\n";
+		push @reports, $report;
+	}
+	@reports or die "no report in $folder\n";
+	return @reports;
+}
+
+sub wrong {
+	my ($report) = @_;
+	my ($b, @wrong) = ($report->{balance});
+	$b->{inherited} + $b->{served} == $b->{live} + $b->{given_back}
+		or push @wrong, 'pages inherited + served != live + given back';
+	$b->{free_counted} == $b->{free_scanned}
+		or push @wrong, 'free pages by counters != by scan';
+	$b->{live} * 4096 == $report->{memory}{live}
+		or push @wrong, 'live pages != live memory';
+	return @wrong;
+}
+
+sub balance {
+	my ($folder) = @_;
+	my $bad = 0;
+	for my $report (read_reports($folder)) {
+		my @wrong = wrong($report) or next;
+		my $b = $report->{balance};
+		print "$report->{program} ($report->{pid}): ", join('; ', @wrong),
+			': ', join(', ', map { "$_ $b->{$_}" } sort keys %$b), "\n";
+		$bad++;
+	}
+	return $bad == 0;
+}
+
+sub mapped {
+	my ($report, $what) = @_;
+	return $report->{calls}{mmap}{$what} + $report->{calls}{mremap}{$what};
+}
+
+sub missed {
+	my ($report) = @_;
+	my $reasons = $report->{passed_because};
+	my $bytes = 0;
+	$bytes += $reasons->{$_}{bytes} for grep { !$never{$_} } keys %$reasons;
+	return $bytes;
+}
+
+# Sums of (processes, bytes served, bytes missed) over reports.
+sub total {
+	my ($served, $missed) = (0, 0);
+	$served += mapped($_, 'served_bytes') for @_;
+	$missed += missed($_) for @_;
+	return scalar @_, $served, $missed;
+}
+
+sub share {
+	my ($served, $missed) = @_;
+	return $served + $missed ? 100 * $served / ($served + $missed) : 100;
+}
+
+sub served {
+	my ($name, $percent, $folder) = @_;
+	my @reports = read_reports($folder);
+	my ($n, $served, $missed) = total(@reports);
+	my $share = share($served, $missed);
+	printf "%d bytes served, %d could be: %.1f %%\n", $served, $served + $missed, $share;
+	my $found = grep { index($_->{program}, $name) >= 0 } @reports;
+	print "no report of a program called $name\n" unless $found;
+	print "nothing served\n" unless $served || !$percent;
+	return $found && ($served || !$percent) && $share >= $percent;
+}
+
+sub summary {
+	my ($folder) = @_;
+	my %programs;
+	push @{ $programs{ $_->{program} } }, $_ for read_reports($folder);
+	for my $name (sort keys %programs) {
+		my ($n, $served, $missed) = total(@{ $programs{$name} });
+		printf "%-16s %5d processes, served %.1f MiB of %.1f that could be (%.1f %%)\n",
+			$name, $n, $served / 2**20, ($served + $missed) / 2**20,
+			share($served, $missed);
+	}
+	return 1;
+}
+
+my %commands = (balance => \&balance, served => \&served, summary => \&summary);
+my $command = $commands{ shift // '' } or die "report.pl balance|served|summary ...\n";
+exit($command->(@ARGV) ? 0 : 1);

@@ -1,0 +1,80 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+#
+# The tests of programs can fail: each of their checks is shown something wrong.
+
+. "$srcdir/tests/tap.sh"
+
+programs=$srcdir/tests/programs
+perl -MJSON::PP -e 1 2>/dev/null || tap_skip_all "no perl with JSON::PP"
+
+# A program that notices the library, and a library that does not exist.
+cat >"$tmp/notices" <<'EOT'
+. "$srcdir/tests/programs/program.sh"
+run() {
+	echo "preloaded: ${LD_PRELOAD-nothing}" | tee /dev/stderr
+	return ${LD_PRELOAD:+3}
+}
+program_test notices
+EOT
+builddir=$tmp sh "$tmp/notices" >"$tmp/out" 2>&1
+
+for check in "same output" "same errors" "same exit status" "counters of all" \
+	"at least 90 %"; do
+	tap_ok "fails when it should: $check" \
+		grep -q "^not ok [0-9]* - $check" "$tmp/out"
+done
+tap_ok "passes when it should" grep -q '^ok 1 - works without' "$tmp/out"
+
+# report FIELD=VALUE...: a report that is right but for these.
+report() {
+	inherited=2 served=10 given_back=9 live=3 counted=7 scanned=7
+	memory=12288 served_bytes=90 full_bytes=10
+	for change; do
+		eval "$change"
+	done
+	rm -rf "$tmp/reports"
+	mkdir "$tmp/reports"
+	cat >"$tmp/reports/some.1" <<-EOT
+	{ "program": "some", "pid": 1,
+	  "calls": { "mmap": {"served_bytes": $served_bytes},
+	             "mremap": {"served_bytes": 0} },
+	  "passed_because": { "file": {"calls": 1, "bytes": 4096},
+	             "arena_full": {"calls": 1, "bytes": $full_bytes} },
+	  "memory": { "live": $memory },
+	  "balance": { "inherited": $inherited, "served": $served,
+	             "given_back": $given_back, "live": $live,
+	             "free_counted": $counted, "free_scanned": $scanned } }
+	EOT
+}
+
+balance() {
+	report "$@"
+	perl "$programs/report.pl" balance "$tmp/reports"
+}
+
+served() { # NAME PERCENT CHANGE...
+	name=$1 percent=$2
+	shift 2
+	report "$@"
+	perl "$programs/report.pl" served "$name" "$percent" "$tmp/reports"
+}
+
+tap_ok "balanced" balance
+for change in inherited=1 served=11 given_back=8 live=4 counted=8 scanned=6 \
+	memory=4096; do
+	tap_not "not balanced: $change" balance "$change"
+done
+tap_ok "enough served" served som 90
+tap_not "too little served" served som 91
+tap_not "nothing served" served som 90 served_bytes=0 full_bytes=0
+tap_ok "nothing to serve, and nothing wanted" served som 0 served_bytes=0
+tap_not "another program" served other 90
+
+rm "$tmp/reports/some.1"
+tap_not "no report" perl "$programs/report.pl" balance "$tmp/reports"
+echo '{"program": "some"' >"$tmp/reports/some.1"
+tap_not "half a report" perl "$programs/report.pl" balance "$tmp/reports"
+
+tap_done
