@@ -36,9 +36,11 @@ enum config_hook {
 	CONFIG_HOOK_LIBC, /* and the calls inside libc */
 };
 
-/* Every setting takes eight bytes or is a string, so that the table's one
- * parser can store it. */
+#define CONFIG_PROGRAM_MAX 64
+
+/* The settings (eight bytes or a path each), and what goes with them. */
 struct config {
+	char program[CONFIG_PROGRAM_MAX]; /* its name, without folders */
 	uint64_t stats; /* enum config_stats */
 	char stats_file[PATH_MAX]; /* pattern; empty: stderr */
 	uint64_t verbose; /* 0 or 1 */
@@ -83,7 +85,8 @@ enum config_error config_set(struct config *settings, const char *name,
 const char *config_full_name(const char *name);
 /* What `name` accepts, as in "0 or 1"; `name` must exist. */
 void config_accepts(struct say *say, const char *name);
-/* The settings in `env`, which ends with NULL; complaints to `say`. */
+/* The settings in `env`, which ends with NULL; complaints to `say`. Of a name
+ * that is there twice the first counts, as for getenv. */
 void config_read(struct config *settings, char *const *env, struct say *say);
 /* The name of setting `index`, NULL past the last. */
 const char *config_name(size_t index);

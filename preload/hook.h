@@ -28,19 +28,19 @@ struct hook {
 	bool test; /* call it to test: never for one that does not return */
 	bool needs_all; /* only when every earlier entry took */
 	bool took;
-	const char *why_not; /* a constant text, NULL when it took */
+	const char *why_not; /* a constant text; NULL when it took */
 };
 
 struct hook_result {
 	bool libc; /* every entry took */
-	char why_not[160]; /* "" when libc; else "mmap: reason; …" */
+	char why_not[400]; /* "" when libc; else "mmap: reason; …" */
 };
 
 /*
  * Takes over `hooks` in this order. Once, in the constructor, before main;
- * the mapping calls must come before those that need_all (mmap last: memory
+ * the mapping calls must come before those with needs_all (mmap last: memory
  * served must never meet a munmap that is not ours). Uses raw system calls
- * only, leaves errno alone. Each entry that took is then called, through
+ * only and leaves errno alone. Each entry that took is then called, through
  * libc's address, with arguments that only the stub answers.
  */
 void hook_install(struct hook *hooks, size_t count);

@@ -1,0 +1,618 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "preload/config.h"
+#include "preload/real.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define PREFIX "LLFREE_"
+#define PREFIX_LEN (sizeof(PREFIX) - 1)
+
+#define KIB (UINT64_C(1) << 10)
+#define MIB (UINT64_C(1) << 20)
+#define TIB (UINT64_C(1) << 40)
+
+enum kind {
+	SWITCH, /* 0 or 1 */
+	CHOICE, /* one of `choices`; stored is its index */
+	NUMBER, /* from `min` to `max` */
+	SIZE, /* the same, in bytes with a suffix */
+	PATTERN, /* a path with %p, %n, %% */
+};
+
+/* The only place that knows a setting; the default is parsed as a value is. */
+static const struct setting {
+	const char *name;
+	const char *key; /* in the JSON report */
+	const char *fallback; /* the default */
+	const char *help;
+	uint64_t min, max;
+	size_t offset; /* in struct config */
+	enum kind kind;
+	const char *choices[4];
+} settings_table[] = {
+	{
+		.name = PREFIX "STATS",
+		.key = "stats",
+		.kind = CHOICE,
+		.choices = { "0", "1", "json" },
+		.fallback = "0",
+		.offset = offsetof(struct config, stats),
+		.help = "report when the program ends: 1 for people, "
+			"json as one JSON object",
+	},
+	{
+		.name = PREFIX "STATS_FILE",
+		.key = "stats_file",
+		.kind = PATTERN,
+		.fallback = "",
+		.offset = offsetof(struct config, stats_file),
+		.help = "file for the report, instead of stderr",
+	},
+	{
+		.name = PREFIX "VERBOSE",
+		.key = "verbose",
+		.kind = SWITCH,
+		.fallback = "0",
+		.offset = offsetof(struct config, verbose),
+		.help = "say at the start which settings and hooks are in "
+			"effect, and name unknown settings",
+	},
+	{
+		.name = PREFIX "PROFILE",
+		.key = "profile",
+		.kind = SWITCH,
+		.fallback = "0",
+		.offset = offsetof(struct config, profile),
+		.help = "add to the report the call sites that asked for most "
+			"memory (needs libunwind)",
+	},
+	{
+		.name = PREFIX "PROFILE_TOP",
+		.key = "profile_top",
+		.kind = NUMBER,
+		.min = 1,
+		.max = 1000,
+		.fallback = "10",
+		.offset = offsetof(struct config, profile_top),
+		.help = "how many call sites to list, of served and of passed "
+			"memory each",
+	},
+	{
+		.name = PREFIX "HOOK",
+		.key = "hook",
+		.kind = CHOICE,
+		.choices = { "symbols", "libc" },
+		.fallback = "libc",
+		.offset = offsetof(struct config, hook),
+		.help = "calls to catch: by exported symbol only, or those "
+			"inside libc as well (malloc, thread stacks)",
+	},
+	{
+		.name = PREFIX "ARENA",
+		.key = "arena",
+		.kind = SIZE,
+		.min = 16 * MIB,
+		.max = 16 * TIB,
+		.fallback = "64G",
+		.offset = offsetof(struct config, arena),
+		.help = "address space to reserve for memory that is served; "
+			"it costs memory only where it is used",
+	},
+	{
+		.name = PREFIX "MAX_REGION",
+		.key = "max_region",
+		.kind = SIZE,
+		.min = 4 * KIB,
+		.max = 16 * TIB,
+		.fallback = "1G",
+		.offset = offsetof(struct config, max_region),
+		.help = "larger requests are passed to the kernel",
+	},
+	{
+		.name = PREFIX "STRICT",
+		.key = "strict",
+		.kind = SWITCH,
+		.fallback = "0",
+		.offset = offsetof(struct config, strict),
+		.help = "make memory inaccessible after munmap, as the kernel "
+			"does; slower",
+	},
+};
+
+#define SETTINGS (sizeof(settings_table) / sizeof(settings_table[0]))
+
+static uint64_t *number_of(struct config *settings, const struct setting *s)
+{
+	return (uint64_t *)(void *)((char *)settings + s->offset);
+}
+
+static uint64_t number_in(const struct config *settings,
+			  const struct setting *s)
+{
+	return *(const uint64_t *)(const void *)((const char *)settings +
+						 s->offset);
+}
+
+static const char *text_in(const struct config *settings,
+			   const struct setting *s)
+{
+	return (const char *)settings + s->offset;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Parsing                                                                   */
+
+/* A power of two for K, M, G, T; ten bits each. */
+static bool parse_suffix(const char *text, unsigned *shift)
+{
+	static const char suffixes[] = "KMGTkmgt";
+	const char *found;
+
+	*shift = 0;
+	if (text[0] == '\0')
+		return true;
+	found = strchr(suffixes, text[0]);
+	*shift = 10 * (unsigned)((found ? found - suffixes : 0) % 4 + 1);
+	return found && text[1] == '\0';
+}
+
+static bool parse_number(const struct setting *s, const char *text,
+			 uint64_t *number)
+{
+	unsigned shift = 0;
+	uint64_t value = 0;
+	size_t i;
+
+	for (i = 0; text[i] >= '0' && text[i] <= '9'; i++)
+		if (__builtin_mul_overflow(value, 10, &value) ||
+		    __builtin_add_overflow(value, text[i] - '0', &value))
+			return false;
+	if (i == 0)
+		return false;
+	if (s->kind == SIZE ? !parse_suffix(text + i, &shift) : text[i] != '\0')
+		return false;
+	if (value > UINT64_MAX >> shift)
+		return false;
+	*number = value << shift;
+	return *number >= s->min && *number <= s->max;
+}
+
+static bool parse_choice(const struct setting *s, const char *text,
+			 uint64_t *number)
+{
+	for (size_t i = 0; s->choices[i]; i++) {
+		if (strcmp(text, s->choices[i]) == 0) {
+			*number = i;
+			return true;
+		}
+	}
+	return false;
+}
+
+static bool parse_switch(const char *text, uint64_t *number)
+{
+	*number = text[0] == '1';
+	return (text[0] == '0' || text[0] == '1') && text[1] == '\0';
+}
+
+static bool valid_pattern(const char *text)
+{
+	if (strlen(text) >= PATH_MAX)
+		return false;
+	for (; *text; text++)
+		if (*text == '%' && (*++text == '\0' || !strchr("pn%", *text)))
+			return false;
+	return true;
+}
+
+static bool parse(struct config *settings, const struct setting *s,
+		  const char *text)
+{
+	uint64_t number = 0;
+	bool ok = false;
+
+	switch (s->kind) {
+	case SWITCH:
+		ok = parse_switch(text, &number);
+		break;
+	case CHOICE:
+		ok = parse_choice(s, text, &number);
+		break;
+	case NUMBER:
+	case SIZE:
+		ok = parse_number(s, text, &number);
+		break;
+	case PATTERN:
+		if (!valid_pattern(text))
+			return false;
+		strcpy((char *)settings + s->offset, text);
+		return true;
+	}
+	if (ok)
+		*number_of(settings, s) = number;
+	return ok;
+}
+
+static const struct setting *find(const char *name)
+{
+	if (strncmp(name, PREFIX, PREFIX_LEN) == 0)
+		name += PREFIX_LEN;
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (strcmp(settings_table[i].name + PREFIX_LEN, name) == 0)
+			return &settings_table[i];
+	return NULL;
+}
+
+void config_defaults(struct config *settings)
+{
+	memset(settings, 0, sizeof(*settings));
+	for (size_t i = 0; i < SETTINGS; i++)
+		parse(settings, &settings_table[i], settings_table[i].fallback);
+}
+
+enum config_error config_set(struct config *settings, const char *name,
+			     const char *value)
+{
+	const struct setting *s = find(name);
+
+	if (!s)
+		return CONFIG_UNKNOWN;
+	if (!parse(settings, s, value))
+		return CONFIG_BAD_VALUE;
+	return CONFIG_OK;
+}
+
+const char *config_full_name(const char *name)
+{
+	const struct setting *s = find(name);
+
+	return s ? s->name : NULL;
+}
+
+const char *config_name(size_t index)
+{
+	return index < SETTINGS ? settings_table[index].name : NULL;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Showing                                                                   */
+
+/* As it would be written in the environment. */
+static void say_size(struct say *say, uint64_t bytes)
+{
+	static const char suffixes[] = "KMGT";
+	unsigned unit = 0;
+
+	while (unit < 4 && bytes > 0 && bytes % 1024 == 0) {
+		bytes /= 1024;
+		unit++;
+	}
+	say_u64(say, bytes);
+	if (unit > 0)
+		say_char(say, suffixes[unit - 1]);
+}
+
+static void say_choices(struct say *say, const struct setting *s)
+{
+	for (size_t i = 0; s->choices[i]; i++) {
+		if (i > 0)
+			say_text(say, s->choices[i + 1] ? ", " : " or ");
+		say_text(say, s->choices[i]);
+	}
+}
+
+static void say_accepts(struct say *say, const struct setting *s)
+{
+	switch (s->kind) {
+	case SWITCH:
+		say_text(say, "0 or 1");
+		break;
+	case CHOICE:
+		say_choices(say, s);
+		break;
+	case NUMBER:
+		say_text(say, "a number from ");
+		say_u64(say, s->min);
+		say_text(say, " to ");
+		say_u64(say, s->max);
+		break;
+	case SIZE:
+		say_text(say, "a size from ");
+		say_size(say, s->min);
+		say_text(say, " to ");
+		say_size(say, s->max);
+		break;
+	case PATTERN:
+		say_text(say, "a path; %p is the process, %n the program, "
+			      "%% a percent sign");
+		break;
+	}
+}
+
+void config_accepts(struct say *say, const char *name)
+{
+	say_accepts(say, find(name));
+}
+
+static void say_value(struct say *say, const struct config *settings,
+		      const struct setting *s)
+{
+	switch (s->kind) {
+	case CHOICE:
+		say_text(say, s->choices[number_in(settings, s)]);
+		break;
+	case SWITCH:
+	case NUMBER:
+		say_u64(say, number_in(settings, s));
+		break;
+	case SIZE:
+		say_size(say, number_in(settings, s));
+		break;
+	case PATTERN:
+		say_text(say, text_in(settings, s));
+		break;
+	}
+}
+
+void config_dump(struct say *say, const struct config *settings)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		say_text(say, "  ");
+		say_text(say, settings_table[i].name);
+		say_char(say, '=');
+		say_value(say, settings, &settings_table[i]);
+		say_char(say, '\n');
+	}
+}
+
+void config_dump_json(struct say *say, const struct config *settings)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings_table[i];
+
+		say_json_key(say, s->key);
+		if (s->kind == PATTERN)
+			say_json_string(say, text_in(settings, s));
+		else if (s->kind == CHOICE)
+			say_json_string(say,
+					s->choices[number_in(settings, s)]);
+		else if (s->kind == SWITCH)
+			say_json_bool(say, number_in(settings, s));
+		else
+			say_json_u64(say, number_in(settings, s));
+	}
+}
+
+void config_help(struct say *say)
+{
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings_table[i];
+
+		say_text(say, s->name);
+		say_char(say, '=');
+		say_text(say, s->fallback);
+		say_text(say, "\n    ");
+		say_text(say, s->help);
+		say_text(say, "\n    Accepted: ");
+		say_accepts(say, s);
+		say_char(say, '\n');
+	}
+}
+
+bool config_stats_path(const struct config *settings, int64_t pid, char *buf,
+		       size_t cap)
+{
+	struct say say = say_to(SAY_BUFFER, buf, cap);
+	const char *at = settings->stats_file;
+
+	for (; *at; at++) {
+		if (*at != '%')
+			say_char(&say, *at);
+		else if (*++at == 'p')
+			say_i64(&say, pid);
+		else if (*at == 'n')
+			say_text(&say, settings->program);
+		else
+			say_char(&say, '%');
+	}
+	say_char(&say, '\0');
+	return !say.failed;
+}
+
+/* ------------------------------------------------------------------------ */
+/* The environment                                                           */
+
+/* What follows "NAME=" in `entry`, NULL for another name. */
+static const char *entry_value(const char *entry, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (strncmp(entry, name, len) != 0 || entry[len] != '=')
+		return NULL;
+	return entry + len + 1;
+}
+
+static const char *env_value(char *const *env, const char *name)
+{
+	for (; *env; env++) {
+		const char *value = entry_value(*env, name);
+
+		if (value)
+			return value;
+	}
+	return NULL;
+}
+
+/* A stranger's text, so that it stays on one line of bearable length. */
+static void say_quoted(struct say *say, const char *text, char end)
+{
+	size_t i;
+
+	for (i = 0; i < 80 && text[i] != '\0' && text[i] != end; i++)
+		say_char(say, (unsigned char)text[i] < 0x20 ? '?' : text[i]);
+	if (text[i] != '\0' && text[i] != end)
+		say_text(say, "...");
+}
+
+static void complain_value(struct say *say, const struct setting *s,
+			   const char *value)
+{
+	say_text(say, "llfree: ");
+	say_text(say, s->name);
+	say_char(say, '=');
+	say_quoted(say, value, '\0');
+	say_text(say, ": not accepted, must be ");
+	say_accepts(say, s);
+	if (s->fallback[0] != '\0') {
+		say_text(say, "; using ");
+		say_text(say, s->fallback);
+	}
+	say_char(say, '\n');
+}
+
+static bool known_entry(const char *entry)
+{
+	for (size_t i = 0; i < SETTINGS; i++)
+		if (entry_value(entry, settings_table[i].name))
+			return true;
+	return false;
+}
+
+static void complain_unknown(struct say *say, char *const *env)
+{
+	for (; *env; env++) {
+		if (strncmp(*env, PREFIX, PREFIX_LEN) != 0 ||
+		    known_entry(*env))
+			continue;
+		say_text(say, "llfree: ");
+		say_quoted(say, *env, '=');
+		say_text(say, ": no such setting\n");
+	}
+}
+
+void config_read(struct config *settings, char *const *env, struct say *say)
+{
+	config_defaults(settings);
+	for (size_t i = 0; i < SETTINGS; i++) {
+		const struct setting *s = &settings_table[i];
+		const char *value = env_value(env, s->name);
+
+		if (value && value[0] != '\0' && !parse(settings, s, value))
+			complain_value(say, s, value);
+	}
+	if (settings->verbose)
+		complain_unknown(say, env);
+}
+
+/*
+ * Before libc is initialised (a resolver of the program's own indirect
+ * functions may map memory) `environ` is not set: the kernel's copy then.
+ */
+#define EARLY_BYTES (UINT64_C(4) << 20) /* more than exec lets pass */
+#define EARLY_ENTRIES 64
+
+/* Finds our variables among `len` bytes of strings, each ended by a zero. */
+static void early_entries(char *block, size_t len, char **entries)
+{
+	size_t count = 0;
+
+	for (size_t at = 0; at < len && count < EARLY_ENTRIES;) {
+		if (strncmp(block + at, PREFIX, PREFIX_LEN) == 0)
+			entries[count++] = block + at;
+		at += strlen(block + at) + 1;
+	}
+	entries[count] = NULL;
+}
+
+static size_t early_load(char *block)
+{
+	long fd = real_open("/proc/self/environ", O_RDONLY | O_CLOEXEC, 0);
+	size_t len = 0;
+	long n;
+
+	if (real_failed(fd))
+		return 0;
+	do {
+		n = real_read((int)fd, block + len, EARLY_BYTES - 1 - len);
+		len += n > 0 ? (size_t)n : 0;
+	} while (n > 0 || n == -EINTR);
+	real_close((int)fd);
+	return len;
+}
+
+static void read_early(struct config *settings, struct say *say)
+{
+	char *entries[EARLY_ENTRIES + 1] = { NULL };
+	long block = real_mmap(NULL, EARLY_BYTES, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (real_failed(block)) {
+		config_read(settings, entries, say);
+		return;
+	}
+	early_entries((char *)block, early_load((char *)block), entries);
+	config_read(settings, entries, say);
+	real_munmap((void *)block, EARLY_BYTES);
+}
+
+/* A copy, because programs overwrite their argv to show a state in ps. */
+static void set_program(struct config *settings)
+{
+	const char *path = program_invocation_name;
+	const char *slash;
+	size_t len;
+
+	if (!path || path[0] == '\0')
+		path = (const char *)getauxval(AT_EXECFN);
+	if (!path)
+		return;
+	slash = strrchr(path, '/');
+	path = slash ? slash + 1 : path;
+	len = strnlen(path, CONFIG_PROGRAM_MAX - 1);
+	memcpy(settings->program, path, len);
+	settings->program[len] = '\0';
+}
+
+static struct config current;
+static atomic_bool current_ready;
+static atomic_bool complained;
+
+/*
+ * Threads that come here at once each read the same environment and write the
+ * same bytes, so none has to wait; only one of them complains.
+ */
+static void read_once(void)
+{
+	char *const none[] = { NULL };
+	struct config fresh;
+	char buf[512];
+	struct say say = say_to(STDERR_FILENO, buf, sizeof(buf));
+
+	if (atomic_exchange(&complained, true))
+		say = say_to(SAY_BUFFER, buf, 0);
+	if (getauxval(AT_SECURE))
+		config_read(&fresh, none, &say);
+	else if (environ)
+		config_read(&fresh, environ, &say);
+	else
+		read_early(&fresh, &say);
+	say_flush(&say);
+	set_program(&fresh);
+	memcpy(&current, &fresh, sizeof(current));
+	atomic_store_explicit(&current_ready, true, memory_order_release);
+}
+
+const struct config *config(void)
+{
+	if (!atomic_load_explicit(&current_ready, memory_order_acquire))
+		read_once();
+	return &current;
+}
