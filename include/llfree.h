@@ -393,6 +393,17 @@ ll_stats_t llfree_stats_at(const llfree_t *self, frame_id_t frame,
 /* Fast: from the tree entries and the slots only. */
 ll_tree_stats_t llfree_tree_stats(const llfree_t *self);
 
+/* What the allocator did since init, for those who tune it. */
+typedef struct {
+	uint64_t reservations; /* a slot took another tree */
+	uint64_t steals; /* served from a tree of another class */
+	uint64_t demotions; /* a tree taken over from another class */
+	uint64_t raids; /* served from what a slot had reserved, not the own */
+	uint64_t retries; /* repeated compare-and-swaps, in the process */
+} llfree_counters_t;
+
+llfree_counters_t llfree_counters(const llfree_t *self);
+
 /* ------------------------------------------------------------------------ */
 /* Debugging                                                                 */
 

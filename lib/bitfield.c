@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "lib/bitfield.h"
+
+static bitfield_t bitfield_read(const bitfield_t *self)
+{
+	bitfield_t copy;
+
+	for (size_t i = 0; i < BITFIELD_ROWS; i++)
+		copy.rows[i] = atom_load_acquire(&self->rows[i]);
+	return copy;
+}
+
+static bool bitfield_equal(const bitfield_t *a, const bitfield_t *b)
+{
+	row_t differ = 0;
+
+	for (size_t i = 0; i < BITFIELD_ROWS; i++)
+		differ |= a->rows[i] ^ b->rows[i];
+	return differ == 0;
+}
+
+/* First frame from `from` on that is taken (or free); the end if none. */
+static size_t find_next(const bitfield_t *self, size_t from, bool taken)
+{
+	while (from < LLFREE_HUGE_SIZE) {
+		row_t row = self->rows[from / ROW_FRAMES];
+		row_t rest = (taken ? row : ~row) >> (from % ROW_FRAMES);
+
+		if (rest != 0)
+			return from + (size_t)__builtin_ctzll(rest);
+		from += ROW_FRAMES - from % ROW_FRAMES;
+	}
+	return LLFREE_HUGE_SIZE;
+}
+
+static bool find_run(const bitfield_t *self, want_t want, size_t *first)
+{
+	size_t at = 0;
+
+	while (at + want.frames <= LLFREE_HUGE_SIZE) {
+		size_t end = find_next(self, at, true);
+
+		if (end - at >= want.frames) {
+			*first = at;
+			return true;
+		}
+		at = align_up(find_next(self, end, false), want.align);
+	}
+	return false;
+}
+
+bool bitfield_has_run(const bitfield_t *self, want_t want)
+{
+	bitfield_t seen = bitfield_read(self);
+	size_t first;
+
+	return find_run(&seen, want, &first);
+}
+
+bool bitfield_take_run(bitfield_t *self, want_t want, size_t *first,
+		       size_t *lost)
+{
+	bitfield_t seen = bitfield_read(self);
+
+	for (;;) {
+		if (find_run(&seen, want, first) &&
+		    bitfield_set(self, *first, want.frames, lost))
+			return true;
+
+		bitfield_t again = bitfield_read(self);
+
+		if (bitfield_equal(&seen, &again) &&
+		    !find_run(&again, want, first))
+			return false;
+		seen = again;
+	}
+}

@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * Which base frames of one huge frame are taken: 512 bits, one cache line,
+ * a bit set means allocated. Positions and lengths are in frames.
+ *
+ * A row is what one atomic step covers. Operations over several rows claim
+ * them in ascending order and undo on failure, so that of two in each other's
+ * way the one with the higher row goes on.
+ *
+ * Any number of threads may call everything here at once, except
+ * bitfield_fill, which belongs to whoever has the whole huge frame.
+ */
+#pragma once
+
+#include "lib/atom.h"
+#include "lib/ids.h"
+
+typedef uint64_t row_t;
+
+#define ROW_FRAMES LLFREE_ATOMIC_SIZE
+#define BITFIELD_ROWS (LLFREE_HUGE_SIZE / ROW_FRAMES)
+#define ROW_FULL (~(row_t)0)
+
+typedef struct {
+	_Alignas(LLFREE_CACHE_SIZE) row_t rows[BITFIELD_ROWS];
+} bitfield_t;
+_Static_assert(sizeof(bitfield_t) == LLFREE_CACHE_SIZE, "persistent layout");
+
+/* ------------------------------------------------------------------------ */
+/* Pure steps on a row                                                       */
+
+static inline row_t row_mask(size_t first, size_t frames)
+{
+	return (ROW_FULL >> (ROW_FRAMES - frames)) << first;
+}
+
+/* Takes all of the mask, or nothing. */
+static inline bool row_set(row_t *row, row_t mask)
+{
+	if (*row & mask)
+		return false;
+	*row |= mask;
+	return true;
+}
+
+/* Frees all of the mask, or nothing. */
+static inline bool row_clear(row_t *row, row_t mask)
+{
+	if ((*row & mask) != mask)
+		return false;
+	*row &= ~mask;
+	return true;
+}
+
+/* Frees what is taken of the mask; no when nothing is. */
+static inline bool row_clear_some(row_t *row, row_t mask)
+{
+	if ((*row & mask) == 0)
+		return false;
+	*row &= ~mask;
+	return true;
+}
+
+/*
+ * Bits at which an aligned run of 2^order free frames starts: a bit survives
+ * the folding when it and the next 2^order - 1 are free.
+ */
+static inline row_t row_runs(row_t row, unsigned order)
+{
+	static const row_t aligned[LLFREE_ATOMIC_ORDER + 1] = {
+		0xffffffffffffffff, 0x5555555555555555, 0x1111111111111111,
+		0x0101010101010101, 0x0001000100010001, 0x0000000100000001,
+		0x0000000000000001,
+	};
+	row_t runs = ~row;
+
+	for (unsigned step = 0; step < order; step++)
+		runs &= runs >> (1u << step);
+	return runs & aligned[order];
+}
+
+/* Takes the lowest aligned run of 2^order frames, and says where it is. */
+static inline bool row_take(row_t *row, unsigned order, size_t *first)
+{
+	row_t runs = row_runs(*row, order);
+
+	if (runs == 0)
+		return false;
+	*first = (size_t)__builtin_ctzll(runs);
+	*row |= row_mask(*first, (size_t)1 << order);
+	return true;
+}
+
+/* ------------------------------------------------------------------------ */
+/* A span of frames, row by row                                              */
+
+typedef struct {
+	size_t row;
+	size_t frames;
+	row_t mask;
+} span_part_t;
+
+/* The part of [first, first + frames) that lies in the row of `first`. */
+static inline span_part_t span_part(size_t first, size_t frames)
+{
+	size_t bit = first % ROW_FRAMES;
+	size_t length = size_min(ROW_FRAMES - bit, frames);
+
+	return (span_part_t){ first / ROW_FRAMES, length,
+			      row_mask(bit, length) };
+}
+
+/* Frees the span if all of it is taken: of one row only, in one step. */
+static inline bool bitfield_clear_row(bitfield_t *self, size_t first,
+				      size_t frames)
+{
+	span_part_t part = span_part(first, frames);
+	row_t was, next;
+
+	if (!atom_update(&self->rows[part.row], was, next,
+			 row_clear(&next, part.mask)))
+		return false;
+	llfree_persist(&self->rows[part.row], sizeof(row_t));
+	return true;
+}
+
+/* Frees what is taken of the span, and tells how much that was. */
+static inline size_t bitfield_clear(bitfield_t *self, size_t first,
+				    size_t frames)
+{
+	size_t cleared = 0;
+
+	for (span_part_t part; frames > 0; frames -= part.frames) {
+		row_t was, next;
+
+		part = span_part(first, frames);
+		first += part.frames;
+		if (!atom_update(&self->rows[part.row], was, next,
+				 row_clear_some(&next, part.mask)))
+			continue;
+		llfree_persist(&self->rows[part.row], sizeof(row_t));
+		cleared += (size_t)__builtin_popcountll(was & part.mask);
+	}
+	return cleared;
+}
+
+/*
+ * Takes the whole span or nothing: what it had taken when it failed goes back.
+ * Added to `lost` is what a wrong put of another thread freed of that before,
+ * and has counted.
+ */
+static inline bool bitfield_set(bitfield_t *self, size_t first, size_t frames,
+				size_t *lost)
+{
+	size_t done = 0;
+
+	for (span_part_t part; done < frames; done += part.frames) {
+		row_t was, next;
+
+		part = span_part(first + done, frames - done);
+		if (!atom_update(&self->rows[part.row], was, next,
+				 row_set(&next, part.mask))) {
+			*lost += done - bitfield_clear(self, first, done);
+			return false;
+		}
+		llfree_persist(&self->rows[part.row], sizeof(row_t));
+	}
+	return true;
+}
+
+static inline bool bitfield_is_set(const bitfield_t *self, size_t first,
+				   size_t frames)
+{
+	for (span_part_t part; frames > 0;
+	     frames -= part.frames, first += part.frames) {
+		part = span_part(first, frames);
+		if ((atom_load(&self->rows[part.row]) & part.mask) != part.mask)
+			return false;
+	}
+	return true;
+}
+
+static inline size_t bitfield_free(const bitfield_t *self)
+{
+	size_t set = 0;
+
+	for (size_t i = 0; i < BITFIELD_ROWS; i++)
+		set += (size_t)__builtin_popcountll(atom_load(&self->rows[i]));
+	return LLFREE_HUGE_SIZE - set;
+}
+
+/* Plain stores: only for the owner of the whole huge frame. */
+static inline void bitfield_fill(bitfield_t *self, row_t value)
+{
+	for (size_t i = 0; i < BITFIELD_ROWS; i++)
+		atom_store(&self->rows[i], value);
+	llfree_persist(self, sizeof(*self));
+}
+
+/* ------------------------------------------------------------------------ */
+/* Search                                                                    */
+
+/* One row at a time from `row` on: the common case of orders up to a row. */
+static inline bool bitfield_take_order(bitfield_t *self, size_t row,
+				       unsigned order, size_t *first)
+{
+	for (size_t i = 0; i < BITFIELD_ROWS; i++) {
+		size_t at = (row + i) % BITFIELD_ROWS;
+		row_t was, next;
+
+		if (atom_update(&self->rows[at], was, next,
+				row_take(&next, order, first))) {
+			llfree_persist(&self->rows[at], sizeof(row_t));
+			*first += at * ROW_FRAMES;
+			return true;
+		}
+	}
+	return false;
+}
+
+/* Is there a run at this moment? */
+bool bitfield_has_run(const bitfield_t *self, want_t want);
+
+/*
+ * Takes any run that fits, also across rows. A search that fails has seen the same
+ * bits twice in a row, so that at one moment there was no run: a run that is
+ * freed behind the search while another goes in front of it is not missed.
+ * Each repetition means that another thread changed a bit.
+ */
+bool bitfield_take_run(bitfield_t *self, want_t want, size_t *first,
+		       size_t *lost);

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * The two ready-made classings. In both a lower class is the more particular
+ * use: it takes trees over from higher ones, which may only borrow from it.
+ */
+#include "lib/ids.h"
+
+enum { SMALL, HUGE };
+enum { IMMOVABLE, MOVABLE, MOVABLE_HUGE };
+
+/*
+ * Trees of the same class: partly used ones are to be filled first, entirely
+ * free ones to be kept, nearly full ones are hardly worth a reservation.
+ */
+static llfree_policy_t policy(uint8_t requested, uint8_t target, size_t free,
+			      uint8_t nearly_full)
+{
+	uint8_t priority = UINT8_MAX;
+	uint8_t type = LLFREE_POLICY_MATCH;
+
+	if (free >= LLFREE_TREE_SIZE / 2)
+		priority = 1;
+	else if (free < LLFREE_TREE_SIZE / 64)
+		priority = nearly_full;
+	if (requested > target)
+		type = LLFREE_POLICY_STEAL;
+	else if (requested < target)
+		type = LLFREE_POLICY_DEMOTE;
+	return (llfree_policy_t){ type, priority };
+}
+
+/* As many slots as cores in each of the classes 0 to n-1. */
+static llfree_classing_t classing(size_t cores, uint8_t classes,
+				  llfree_policy_fn policy_fn)
+{
+	llfree_classing_t self = {
+		.num_classes = classes,
+		.default_class = (uint8_t)(classes - 1),
+		.policy = policy_fn,
+	};
+
+	for (uint8_t i = 0; i < classes; i++)
+		self.classes[i] = (llfree_class_conf_t){ i, cores };
+	return self;
+}
+
+static llfree_request_t request(size_t cores, uint8_t order, size_t core,
+				uint8_t class)
+{
+	return llreq(order, class, cores ? ll_some(core % cores) : ll_none());
+}
+
+llfree_policy_t llfree_simple_policy(uint8_t requested, uint8_t target,
+				     size_t free)
+{
+	return policy(requested, target, free, 0);
+}
+
+llfree_classing_t llfree_classing_simple(size_t cores)
+{
+	return classing(cores, HUGE + 1, llfree_simple_policy);
+}
+
+llfree_request_t llfree_simple_request(size_t cores, uint8_t order,
+				       size_t core)
+{
+	return request(cores, order, core,
+		       order < LLFREE_HUGE_ORDER ? SMALL : HUGE);
+}
+
+llfree_policy_t llfree_movable_policy(uint8_t requested, uint8_t target,
+				      size_t free)
+{
+	return policy(requested, target, free, 2);
+}
+
+llfree_classing_t llfree_classing_movable(size_t cores)
+{
+	return classing(cores, MOVABLE_HUGE + 1, llfree_movable_policy);
+}
+
+llfree_request_t llfree_movable_request(size_t cores, uint8_t order,
+					size_t core, bool movable)
+{
+	if (order >= LLFREE_HUGE_ORDER)
+		return request(cores, order, core, MOVABLE_HUGE);
+	return request(cores, order, core, movable ? MOVABLE : IMMOVABLE);
+}

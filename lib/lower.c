@@ -1,0 +1,590 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "lib/lower.h"
+
+/* ------------------------------------------------------------------------ */
+/* Whole huge frames, up to MAX_LANES neighbours in one step                 */
+
+typedef uint16_t __attribute__((may_alias)) lanes1_t;
+typedef uint32_t __attribute__((may_alias)) lanes2_t;
+typedef uint64_t __attribute__((may_alias)) lanes4_t;
+
+#define change_as(type, p, from, to, lanes, now)                          \
+	({                                                                \
+		type was_, next_;                                         \
+		bool changed_ = atom_update(                              \
+			(type *)(p), was_, next_,                         \
+			(*(now) = next_,                                  \
+			 lanes_change((now), (from), (to), (lanes)) &&    \
+				 (next_ = (type) * (now), true)));        \
+		changed_;                                                 \
+	})
+
+/* All lanes from one state to another, or none; `now` is what they became. */
+static inline bool children_change(child_t *first, unsigned lanes,
+				   child_t from, child_t to, lanes_t *now)
+{
+	switch (lanes) {
+	case 1:
+		return change_as(lanes1_t, first, from, to, lanes, now);
+	case 2:
+		return change_as(lanes2_t, first, from, to, lanes, now);
+	default:
+		return change_as(lanes4_t, first, from, to, lanes, now);
+	}
+}
+
+/* The owner's way out of the busy state: no one else changes it. */
+static inline void children_publish(child_t *first, unsigned lanes,
+				    lanes_t value)
+{
+	switch (lanes) {
+	case 1:
+		atom_store_release((lanes1_t *)first, (lanes1_t)value);
+		break;
+	case 2:
+		atom_store_release((lanes2_t *)first, (lanes2_t)value);
+		break;
+	default:
+		atom_store_release((lanes4_t *)first, value);
+	}
+	llfree_persist(first, lanes * sizeof(child_t));
+}
+
+/*
+ * The child is on the medium as busy before its bits change, and the bits are
+ * before it leaves that state: a crash finds it allocated or free, not in
+ * between.
+ */
+static inline bool whole_change(const lower_t *self, huge_id_t huge,
+				unsigned lanes, child_t from, row_t rows,
+				lanes_t *now)
+{
+	child_t *child = lower_child(self, huge);
+
+	if (!children_change(child, lanes, from, CHILD_BUSY, now))
+		return false;
+	llfree_persist(child, lanes * sizeof(child_t));
+	for (unsigned i = 0; i < lanes; i++)
+		bitfield_fill(lower_field(self, huge) + i, rows);
+	*now &= lanes_of(CHILD_GENERATION, lanes);
+	return true;
+}
+
+static inline bool whole_get(const lower_t *self, huge_id_t huge,
+			     unsigned lanes)
+{
+	lanes_t now;
+
+	if (!whole_change(self, huge, lanes, CHILD_FREE, ROW_FULL, &now))
+		return false;
+	children_publish(lower_child(self, huge), lanes,
+			 now | lanes_of(CHILD_WHOLE, lanes));
+	return true;
+}
+
+static inline bool whole_put(const lower_t *self, huge_id_t huge,
+			     unsigned lanes)
+{
+	lanes_t now;
+
+	if (!whole_change(self, huge, lanes, CHILD_WHOLE, 0, &now))
+		return false;
+	children_publish(lower_child(self, huge), lanes,
+			 lanes_next_generation(now, lanes) |
+				 lanes_of(CHILD_FREE, lanes));
+	return true;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Parts of one huge frame                                                   */
+
+static bool part_get_at(const lower_t *self, frame_id_t first, size_t frames,
+			size_t *lost)
+{
+	huge_id_t huge = huge_of_frame(first);
+	child_t *child = lower_child(self, huge);
+	child_t was, next;
+	size_t lost_here = 0;
+
+	if (!atom_update(child, was, next, child_claim(&next, frames)))
+		return false;
+	if (bitfield_set(lower_field(self, huge), frame_in_huge(first), frames,
+			 &lost_here))
+		return true;
+	lower_unclaim(child, frames - lost_here);
+	*lost += lost_here;
+	return false;
+}
+
+/* Allocated as one it becomes allocated in parts; what the child is then. */
+static child_t split(child_t *child)
+{
+	child_t was, next;
+
+	if (!atom_update(child, was, next, child_split(&next)))
+		return was;
+	llfree_persist(child, sizeof(*child));
+	return next;
+}
+
+static size_t part_put(const lower_t *self, frame_id_t first, size_t frames)
+{
+	huge_id_t huge = huge_of_frame(first);
+	bitfield_t *field = lower_field(self, huge);
+	child_t *child = lower_child(self, huge);
+	child_t seen = split(child), was, next;
+	size_t at = frame_in_huge(first), cleared = frames;
+
+	if (child_is_busy(seen))
+		return 0;
+	if (at % ROW_FRAMES + frames > ROW_FRAMES)
+		cleared = bitfield_clear(field, at, frames);
+	else if (!bitfield_clear_row(field, at, frames))
+		return 0;
+	if (!atom_update(child, was, next, child_give(&next, cleared, seen)))
+		return 0;
+	return cleared;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Spans: pieces that are either whole neighbours or a part                   */
+
+typedef struct {
+	size_t frames;
+	unsigned lanes; /* 0: a part of one huge frame */
+} piece_t;
+
+/* The first piece of a span, as large as one step can take. */
+static piece_t piece_of(frame_id_t first, size_t frames)
+{
+	size_t at = frame_in_huge(first);
+	size_t huge = huge_of_frame(first).value;
+	unsigned lanes = MAX_LANES;
+
+	if (at != 0 || frames < LLFREE_HUGE_SIZE)
+		return (piece_t){ size_min(LLFREE_HUGE_SIZE - at, frames), 0 };
+	while (lanes > LLFREE_TREE_CHILDREN || huge % lanes != 0 ||
+	       frames < (size_t)lanes * LLFREE_HUGE_SIZE)
+		lanes /= 2;
+	return (piece_t){ (size_t)lanes * LLFREE_HUGE_SIZE, lanes };
+}
+
+static bool piece_get(const lower_t *self, frame_id_t first, piece_t piece,
+		      size_t *lost)
+{
+	if (piece.lanes > 0)
+		return whole_get(self, huge_of_frame(first), piece.lanes);
+	return part_get_at(self, first, piece.frames, lost);
+}
+
+/* Huge frames that were not all allocated as such go one by one. */
+static size_t piece_put(const lower_t *self, frame_id_t first, piece_t piece)
+{
+	size_t freed = 0;
+
+	if (piece.lanes == 0)
+		return part_put(self, first, piece.frames);
+	if (whole_put(self, huge_of_frame(first), piece.lanes))
+		return piece.frames;
+	for (size_t i = 0; i < piece.frames; i += LLFREE_HUGE_SIZE) {
+		frame_id_t at = frame_plus(first, i);
+
+		if (whole_put(self, huge_of_frame(at), 1))
+			freed += LLFREE_HUGE_SIZE;
+		else
+			freed += part_put(self, at, LLFREE_HUGE_SIZE);
+	}
+	return freed;
+}
+
+static size_t span_put(const lower_t *self, frame_id_t first, size_t frames)
+{
+	size_t freed = 0;
+
+	for (piece_t piece; frames > 0; frames -= piece.frames) {
+		piece = piece_of(first, frames);
+		freed += piece_put(self, first, piece);
+		first = frame_plus(first, piece.frames);
+	}
+	return freed;
+}
+
+bool lower_get_at(const lower_t *self, frame_id_t first, size_t frames,
+		  size_t *lost)
+{
+	size_t done = 0;
+
+	for (piece_t piece; done < frames; done += piece.frames) {
+		frame_id_t at = frame_plus(first, done);
+
+		piece = piece_of(at, frames - done);
+		if (!piece_get(self, at, piece, lost)) {
+			*lost += done - span_put(self, first, done);
+			return false;
+		}
+	}
+	return true;
+}
+
+bool lower_is_allocated(const lower_t *self, frame_id_t first, size_t frames)
+{
+	for (size_t length; frames > 0; frames -= length) {
+		size_t at = frame_in_huge(first);
+		child_t child = atom_load_acquire(
+			lower_child(self, huge_of_frame(first)));
+
+		length = size_min(LLFREE_HUGE_SIZE - at, frames);
+		if (child_is_busy(child) ||
+		    !bitfield_is_set(lower_field(self, huge_of_frame(first)),
+				     at, length))
+			return false;
+		first = frame_plus(first, length);
+	}
+	return true;
+}
+
+size_t lower_put(const lower_t *self, frame_id_t first, size_t frames)
+{
+	if (frames == LLFREE_HUGE_SIZE && frame_in_huge(first) == 0 &&
+	    whole_put(self, huge_of_frame(first), 1))
+		return frames;
+	if (frame_in_huge(first) % ROW_FRAMES + frames > ROW_FRAMES &&
+	    !lower_is_allocated(self, first, frames))
+		return 0;
+	return span_put(self, first, frames);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Search within a tree                                                      */
+
+/* Changes whenever a child of the tree does. */
+static uint64_t children_stamp(const lower_t *self, tree_id_t tree)
+{
+	const child_t *child =
+		lower_child(self, huge_of_frame(frame_of_tree(tree)));
+	uint64_t stamp = 0;
+
+	for (size_t i = 0; i < LLFREE_TREE_CHILDREN; i++)
+		stamp = stamp * UINT64_C(0x9e3779b97f4a7c15) +
+			atom_load_acquire(&child[i]) + 1;
+	return stamp;
+}
+
+static bool part_may_fit(const lower_t *self, huge_id_t huge, want_t want)
+{
+	return child_count(atom_load(lower_child(self, huge))) >= want.frames &&
+	       bitfield_has_run(lower_field(self, huge), want);
+}
+
+/* Only claims when the bits say that it may work: two searches that both find
+ * nothing do not keep each other going. */
+static bool part_get(const lower_t *self, huge_id_t huge, want_t want,
+		     frame_id_t *frame, size_t *lost)
+{
+	child_t *child = lower_child(self, huge);
+	child_t was, next;
+	size_t first, lost_here = 0;
+
+	if (!part_may_fit(self, huge, want) ||
+	    !atom_update(child, was, next, child_claim(&next, want.frames)))
+		return false;
+	if (bitfield_take_run(lower_field(self, huge), want, &first,
+			      &lost_here)) {
+		*frame = frame_plus(frame_of_huge(huge), first);
+		return true;
+	}
+	lower_unclaim(child, want.frames - lost_here);
+	*lost += lost_here;
+	return false;
+}
+
+/* Partly used huge frames first, to keep the free ones whole. */
+static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
+			size_t *lost)
+{
+	tree_id_t tree = tree_of_frame(*frame);
+	size_t base = huge_of_frame(frame_of_tree(tree)).value;
+	size_t start = huge_of_frame(*frame).value - base;
+	size_t count = lower_tree_huge(self, tree);
+
+	for (int free = 0; free <= 1; free++) {
+		for (size_t i = 0; i < count; i++) {
+			huge_id_t huge = huge_id(base + (start + i) % count);
+			child_t child = atom_load(lower_child(self, huge));
+
+			if (child_is_free(child) == free &&
+			    part_get(self, huge, want, frame, lost))
+				return true;
+		}
+	}
+	return false;
+}
+
+bool lower_get_part(const lower_t *self, frame_id_t *frame, want_t want,
+		    size_t *lost)
+{
+	tree_id_t tree = tree_of_frame(*frame);
+	uint64_t stamp;
+
+	/* Look again when something moved: it may have gone past the search. */
+	do {
+		stamp = children_stamp(self, tree);
+		if (part_search(self, frame, want, lost))
+			return true;
+	} while (stamp != children_stamp(self, tree));
+	return false;
+}
+
+/*
+ * How much of a span, in frames from its start, has free huge frames and for
+ * the rest in its last one a high enough count.
+ */
+static size_t whole_fitting(const lower_t *self, frame_id_t first,
+			    size_t frames)
+{
+	for (size_t fit = 0; fit < frames; fit += LLFREE_HUGE_SIZE) {
+		size_t need = size_min(frames - fit, LLFREE_HUGE_SIZE);
+		huge_id_t huge = huge_of_frame(frame_plus(first, fit));
+
+		if (child_count(atom_load(lower_child(self, huge))) < need)
+			return fit;
+	}
+	return frames;
+}
+
+static bool whole_may_fit(const lower_t *self, frame_id_t first, size_t frames)
+{
+	return whole_fitting(self, first, frames) == frames;
+}
+
+bool lower_find_whole(const lower_t *self, frame_id_t *first, want_t want)
+{
+	uint64_t at = align_up(first->value, want.align);
+
+	while (at + want.frames <= self->frames) {
+		size_t fit = whole_fitting(self, frame_id(at), want.frames);
+
+		*first = frame_id(at);
+		if (fit == want.frames)
+			return true;
+		at = align_up(at + fit + LLFREE_HUGE_SIZE, want.align);
+	}
+	return false;
+}
+
+/* Places in a tree at which a want of whole huge frames can begin. */
+static size_t whole_places(const lower_t *self, tree_id_t tree, want_t want)
+{
+	size_t managed = lower_tree_frames(self, tree);
+
+	if (managed < want.frames)
+		return 0;
+	return ((managed - want.frames) >> want.align) + 1;
+}
+
+static bool whole_search(const lower_t *self, frame_id_t *frame, want_t want,
+			 size_t *lost)
+{
+	tree_id_t tree = tree_of_frame(*frame);
+	frame_id_t base = frame_of_tree(tree);
+	size_t places = whole_places(self, tree, want);
+	size_t start = (frame->value - base.value) >> want.align;
+
+	for (size_t i = 0; i < places; i++) {
+		size_t place = (start + i) % places;
+		frame_id_t at = frame_plus(base, place << want.align);
+
+		if (whole_may_fit(self, at, want.frames) &&
+		    lower_get_at(self, at, want.frames, lost)) {
+			*frame = at;
+			return true;
+		}
+	}
+	return false;
+}
+
+bool lower_get_whole(const lower_t *self, frame_id_t *frame, want_t want,
+		     size_t *lost)
+{
+	tree_id_t tree = tree_of_frame(*frame);
+	uint64_t stamp;
+
+	do {
+		stamp = children_stamp(self, tree);
+		if (whole_search(self, frame, want, lost))
+			return true;
+	} while (stamp != children_stamp(self, tree));
+	return false;
+}
+
+bool lower_may_fit(const lower_t *self, tree_id_t tree, want_t want)
+{
+	frame_id_t base = frame_of_tree(tree);
+
+	if (want.frames >= LLFREE_HUGE_SIZE) {
+		size_t places = whole_places(self, tree, want);
+
+		for (size_t i = 0; i < places; i++)
+			if (whole_may_fit(self,
+					  frame_plus(base, i << want.align),
+					  want.frames))
+				return true;
+		return false;
+	}
+	for (size_t i = 0; i < lower_tree_huge(self, tree); i++)
+		if (part_may_fit(self, huge_id(huge_of_frame(base).value + i),
+				 want))
+			return true;
+	return false;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Figures and checks                                                        */
+
+size_t lower_free_in_huge(const lower_t *self, huge_id_t huge)
+{
+	child_t child = atom_load(lower_child(self, huge));
+
+	if (child & CHILD_WHOLE)
+		return 0;
+	return bitfield_free(lower_field(self, huge));
+}
+
+size_t lower_free_in_tree(const lower_t *self, tree_id_t tree)
+{
+	huge_id_t huge = huge_of_frame(frame_of_tree(tree));
+	size_t free = 0;
+
+	for (size_t i = 0; i < lower_tree_huge(self, tree); i++)
+		free += lower_free_in_huge(self, huge_id(huge.value + i));
+	return free;
+}
+
+size_t lower_count_in_tree(const lower_t *self, tree_id_t tree)
+{
+	huge_id_t huge = huge_of_frame(frame_of_tree(tree));
+	size_t free = 0;
+
+	for (size_t i = 0; i < lower_tree_huge(self, tree); i++)
+		free += child_count(atom_load(
+			lower_child(self, huge_id(huge.value + i))));
+	return free;
+}
+
+bool lower_is_free(const lower_t *self, frame_id_t frame)
+{
+	huge_id_t huge = huge_of_frame(frame);
+
+	return (atom_load(lower_child(self, huge)) & CHILD_WHOLE) == 0 &&
+	       !bitfield_is_set(lower_field(self, huge), frame_in_huge(frame),
+				1);
+}
+
+static const char *child_broken(const lower_t *self, huge_id_t huge)
+{
+	child_t child = atom_load(lower_child(self, huge));
+	size_t managed = size_min(LLFREE_HUGE_SIZE,
+				  self->frames - frame_of_huge(huge).value);
+	size_t zero = bitfield_free(lower_field(self, huge));
+
+	if (child_is_busy(child))
+		return "a huge frame is busy at rest";
+	if (child_is_whole(child) && zero != 0)
+		return "a bit of a whole huge frame is clear";
+	if (child_count(child) != (child_is_whole(child) ? 0 : zero))
+		return "a child's count is not the number of its clear bits";
+	if (managed < LLFREE_HUGE_SIZE &&
+	    !bitfield_is_set(lower_field(self, huge), managed,
+			     LLFREE_HUGE_SIZE - managed))
+		return "a frame past the end is free";
+	return NULL;
+}
+
+const char *lower_broken(const lower_t *self)
+{
+	size_t huge = div_ceil(self->frames, LLFREE_HUGE_SIZE);
+	size_t trees = div_ceil(self->frames, LLFREE_TREE_SIZE);
+	const char *broken = NULL;
+
+	for (size_t i = 0; i < huge && !broken; i++)
+		broken = child_broken(self, huge_id(i));
+	for (size_t i = huge; i < trees * LLFREE_TREE_CHILDREN && !broken; i++)
+		if (atom_load(lower_child(self, huge_id(i))) != CHILD_WHOLE)
+			broken = "a huge frame past the end is not allocated";
+	return broken;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Start                                                                     */
+
+size_t lower_size(size_t frames)
+{
+	size_t fields = div_ceil(frames, LLFREE_HUGE_SIZE);
+	size_t trees = div_ceil(frames, LLFREE_TREE_SIZE);
+
+	return fields * sizeof(bitfield_t) +
+	       trees * CHILD_STRIDE * sizeof(child_t);
+}
+
+/* All free or all allocated, but for what lies past the end. */
+static void huge_init(const lower_t *self, huge_id_t huge, lower_init_t init)
+{
+	size_t managed = size_min(LLFREE_HUGE_SIZE,
+				  self->frames - frame_of_huge(huge).value);
+	bitfield_t *field = lower_field(self, huge);
+	child_t child = child_with_count(managed);
+
+	if (init == LOWER_ALLOC) {
+		bitfield_fill(field, ROW_FULL);
+		child = managed == LLFREE_HUGE_SIZE ? CHILD_WHOLE : 0;
+	} else if (managed < LLFREE_HUGE_SIZE) {
+		bitfield_fill(field, ROW_FULL);
+		(void)bitfield_clear(field, 0, managed);
+	} else if (init == LOWER_FREE) {
+		bitfield_fill(field, 0);
+	}
+	atom_store(lower_child(self, huge), child);
+}
+
+/*
+ * The bits are the truth, but for a huge frame that is allocated as one or was
+ * on its way to or from that: it is allocated. Doing this twice, or half and
+ * then again, comes to the same.
+ */
+static void huge_recover(const lower_t *self, huge_id_t huge)
+{
+	child_t *child = lower_child(self, huge);
+	bitfield_t *field = lower_field(self, huge);
+
+	if (!(atom_load(child) & CHILD_WHOLE)) {
+		atom_store(child, child_with_count(bitfield_free(field)));
+		return;
+	}
+	if (bitfield_free(field) != 0)
+		bitfield_fill(field, ROW_FULL);
+	atom_store(child, CHILD_WHOLE);
+}
+
+void lower_init(lower_t *self, size_t frames, uint8_t *buffer,
+		lower_init_t init)
+{
+	size_t huge = div_ceil(frames, LLFREE_HUGE_SIZE);
+	size_t trees = div_ceil(frames, LLFREE_TREE_SIZE);
+
+	self->fields = (bitfield_t *)buffer;
+	self->children = (child_t *)(self->fields + huge);
+	self->frames = frames;
+	if (init == LOWER_KEEP)
+		return;
+	for (size_t i = 0; i < huge; i++) {
+		if (init == LOWER_RECOVER)
+			huge_recover(self, huge_id(i));
+		else
+			huge_init(self, huge_id(i), init);
+	}
+	for (size_t i = huge; i < trees * LLFREE_TREE_CHILDREN; i++)
+		atom_store(lower_child(self, huge_id(i)), CHILD_WHOLE);
+	llfree_persist(buffer, lower_size(frames));
+}
