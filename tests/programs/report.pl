@@ -16,10 +16,10 @@ use strict;
 use warnings;
 use JSON::PP;
 
-# Requests that no arena of private memory can serve. Growth of the heap by
-# brk is counted apart. All other reasons are memory that could be served.
-my %never = map { $_ => 1 } qw(shared file prot_none exec hint fixed noreplace
-	hugetlb growsdown 32bit locked sync length brk);
+# Requests that are not for what the arena is: private memory to read and
+# write, anywhere. Every other reason is memory that could have been served.
+my %never = map { $_ => 1 } qw(invalid file shared prot_none executable
+	not_writable fixed hint hugetlb growsdown low locked flags lock_all outside);
 
 sub read_reports {
 	my ($folder) = @_;
