@@ -199,19 +199,36 @@ typedef struct {
 	llfree_policy_fn policy;
 } llfree_classing_t;
 
-/* Two classes: 0 small (below a huge frame), 1 huge; `cores` slots each. */
+/*
+ * Two classes: 0 small (below a huge frame), 1 huge; `cores` slots each. Here
+ * and below, a request's slot is its core's; with 0 cores it has none. They
+ * are inline since a request that another function returns costs more than
+ * all the rest of a get.
+ */
 llfree_classing_t llfree_classing_simple(size_t cores);
 llfree_policy_t llfree_simple_policy(uint8_t requested, uint8_t target,
 				     size_t free);
-llfree_request_t llfree_simple_request(size_t cores, uint8_t order,
-				       size_t core);
+
+static inline llfree_request_t llfree_simple_request(size_t cores,
+						     uint8_t order, size_t core)
+{
+	return llreq(order, order < LLFREE_HUGE_ORDER ? 0 : 1,
+		     cores ? ll_some(core % cores) : ll_none());
+}
 
 /* Three classes: 0 immovable, 1 movable, 2 huge; `cores` slots each. */
 llfree_classing_t llfree_classing_movable(size_t cores);
 llfree_policy_t llfree_movable_policy(uint8_t requested, uint8_t target,
 				      size_t free);
-llfree_request_t llfree_movable_request(size_t cores, uint8_t order,
-					size_t core, bool movable);
+
+static inline llfree_request_t llfree_movable_request(size_t cores,
+						      uint8_t order,
+						      size_t core, bool movable)
+{
+	return llreq(order,
+		     order >= LLFREE_HUGE_ORDER ? 2 : (movable ? 1 : 0),
+		     cores ? ll_some(core % cores) : ll_none());
+}
 
 /* ------------------------------------------------------------------------ */
 /* Life                                                                      */
@@ -275,6 +292,34 @@ llfree_meta_size_t llfree_metadata_size_of(const llfree_t *self);
 /* Allocating and freeing                                                    */
 
 /*
+ * The two calls below with plain arguments: `at` or `local` of UINT64_MAX or
+ * SIZE_MAX means none. Requests are too large to be passed in registers, and
+ * that costs a third of a get.
+ */
+LLFREE_MUST_CHECK llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at,
+						   unsigned order,
+						   unsigned class_id,
+						   size_t local);
+llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame,
+				 unsigned order, unsigned class_id,
+				 size_t local);
+
+/* A value that is there is never taken for none: so large it is an error. */
+static inline size_t llfree_plain_local(ll_optional_t local)
+{
+	if (!local.present)
+		return SIZE_MAX;
+	return local.value < SIZE_MAX ? local.value : SIZE_MAX - 1;
+}
+
+static inline uint64_t llfree_plain_frame(frame_id_optional_t at)
+{
+	if (!at.present)
+		return UINT64_MAX;
+	return at.value.value < UINT64_MAX ? at.value.value : UINT64_MAX - 1;
+}
+
+/*
  * Allocates 2^order frames, aligned to their size; with `at`, exactly those.
  * The result's class is the class of the tree that they came from.
  *
@@ -282,9 +327,13 @@ llfree_meta_size_t llfree_metadata_size_of(const llfree_t *self);
  * range, class not configured, `local` out of range, `at` misaligned or out of
  * range. LLFREE_ERR_MEMORY: nothing (or not that place) is free.
  */
-LLFREE_MUST_CHECK llfree_result_t llfree_get(llfree_t *self,
-					     frame_id_optional_t at,
-					     llfree_request_t request);
+LLFREE_MUST_CHECK static inline llfree_result_t
+llfree_get(llfree_t *self, frame_id_optional_t at, llfree_request_t request)
+{
+	return llfree_get_plain(self, llfree_plain_frame(at), request.order,
+				request.LLFREE_CLASS_FIELD,
+				llfree_plain_local(request.local));
+}
 
 /*
  * Frees 2^order frames that are entirely allocated, whichever calls allocated
@@ -294,8 +343,13 @@ LLFREE_MUST_CHECK llfree_result_t llfree_get(llfree_t *self,
  * allocated. Of two calls that free the same frame at once, one succeeds for
  * it; the other may fail with part of its other frames freed.
  */
-llfree_result_t llfree_put(llfree_t *self, frame_id_t frame,
-			   llfree_request_t request);
+static inline llfree_result_t
+llfree_put(llfree_t *self, frame_id_t frame, llfree_request_t request)
+{
+	return llfree_put_plain(self, frame.value, request.order,
+				request.LLFREE_CLASS_FIELD,
+				llfree_plain_local(request.local));
+}
 
 /*
  * Allocates `frames` contiguous frames, any number. The first one is aligned

@@ -203,8 +203,8 @@ static inline void bitfield_fill(bitfield_t *self, row_t value)
 /* Search                                                                    */
 
 /* One row at a time from `row` on: the common case of orders up to a row. */
-static inline bool bitfield_take_order(bitfield_t *self, size_t row,
-				       unsigned order, size_t *first)
+HOT bool bitfield_take_order(bitfield_t *self, size_t row, unsigned order,
+			     size_t *first)
 {
 	for (size_t i = 0; i < BITFIELD_ROWS; i++) {
 		size_t at = (row + i) % BITFIELD_ROWS;

@@ -7,9 +7,6 @@
  */
 #include "lib/ids.h"
 
-enum { SMALL, HUGE };
-enum { IMMOVABLE, MOVABLE, MOVABLE_HUGE };
-
 /*
  * Trees of the same class: partly used ones are to be filled first, entirely
  * free ones to be kept, nearly full ones are hardly worth a reservation.
@@ -46,12 +43,6 @@ static llfree_classing_t classing(size_t cores, uint8_t classes,
 	return self;
 }
 
-static llfree_request_t request(size_t cores, uint8_t order, size_t core,
-				uint8_t class)
-{
-	return llreq(order, class, cores ? ll_some(core % cores) : ll_none());
-}
-
 llfree_policy_t llfree_simple_policy(uint8_t requested, uint8_t target,
 				     size_t free)
 {
@@ -60,14 +51,7 @@ llfree_policy_t llfree_simple_policy(uint8_t requested, uint8_t target,
 
 llfree_classing_t llfree_classing_simple(size_t cores)
 {
-	return classing(cores, HUGE + 1, llfree_simple_policy);
-}
-
-llfree_request_t llfree_simple_request(size_t cores, uint8_t order,
-				       size_t core)
-{
-	return request(cores, order, core,
-		       order < LLFREE_HUGE_ORDER ? SMALL : HUGE);
+	return classing(cores, 2, llfree_simple_policy);
 }
 
 llfree_policy_t llfree_movable_policy(uint8_t requested, uint8_t target,
@@ -78,13 +62,5 @@ llfree_policy_t llfree_movable_policy(uint8_t requested, uint8_t target,
 
 llfree_classing_t llfree_classing_movable(size_t cores)
 {
-	return classing(cores, MOVABLE_HUGE + 1, llfree_movable_policy);
-}
-
-llfree_request_t llfree_movable_request(size_t cores, uint8_t order,
-					size_t core, bool movable)
-{
-	if (order >= LLFREE_HUGE_ORDER)
-		return request(cores, order, core, MOVABLE_HUGE);
-	return request(cores, order, core, movable ? MOVABLE : IMMOVABLE);
+	return classing(cores, 3, llfree_movable_policy);
 }

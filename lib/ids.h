@@ -9,6 +9,9 @@
 
 #include <llfree.h>
 
+/* On the path of nearly every call: a call or a value in memory shows. */
+#define HOT static inline __attribute__((always_inline))
+
 /* Number of a huge frame: LLFREE_HUGE_SIZE frames, one child, one bitfield. */
 typedef struct {
 	size_t value;

@@ -195,20 +195,20 @@ size_t llfree_frames(const llfree_t *self)
 /* Arguments                                                                 */
 
 /* The slot of a request, or null; false when it names one that is not there. */
-static inline bool find_local(const llfree_t *self, llfree_request_t request,
-			      local_t **local)
+static inline bool find_local(const llfree_t *self, unsigned class,
+			      size_t slot, local_t **local)
 {
 	*local = NULL;
-	if (!upper_has_class(self, request.class))
+	if (!upper_has_class(self, class))
 		return false;
-	if (!request.local.present)
+	if (slot == SIZE_MAX)
 		return true;
 
-	const uint32_t *first = &self->first_slot[request.class];
+	uint32_t first = self->first_slot[class];
 
-	if (request.local.value >= first[1] - first[0])
+	if (slot >= self->first_slot[class + 1] - first)
 		return false;
-	*local = &self->locals[first[0] + request.local.value];
+	*local = &self->locals[first + slot];
 	return true;
 }
 
@@ -230,21 +230,27 @@ static inline bool order_valid(const llfree_t *self, frame_id_t first,
 /* ------------------------------------------------------------------------ */
 /* Powers of two                                                             */
 
-llfree_result_t llfree_get(llfree_t *self, frame_id_optional_t at,
-			   llfree_request_t request)
+llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
+				 unsigned class, size_t slot)
 {
-	frame_id_t frame = at.present ? at.value : frame_id(0);
-	ask_t ask = { .class = request.class };
+	frame_id_t frame = frame_id(at == UINT64_MAX ? 0 : at);
+	local_t *local;
 
-	if (!order_valid(self, frame, request.order) ||
-	    !find_local(self, request, &ask.local))
+	if (!order_valid(self, frame, order) ||
+	    !find_local(self, class, slot, &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
-	ask.want = (want_t){ (size_t)1 << request.order, request.order };
-	if (at.present)
-		return upper_get_at(self, ask, frame);
-	if (ask.local && upper_get_own(self, ask.local, ask.want, &frame))
-		return llfree_ok(frame, request.class);
-	return upper_get(self, ask);
+
+	want_t want = { (size_t)1 << order, order };
+
+	if (at != UINT64_MAX)
+		return upper_get_at(self, want, (uint8_t)class, local, frame);
+	if (local) {
+		frame_id_optional_t own = upper_get_own(self, local, want);
+
+		if (own.present)
+			return llfree_ok(own.value, (uint8_t)class);
+	}
+	return upper_get(self, want, (uint8_t)class, local);
 }
 
 static inline llfree_result_t put(const llfree_t *self, local_t *local,
@@ -260,16 +266,16 @@ static inline llfree_result_t put(const llfree_t *self, local_t *local,
 	return llfree_ok(frame, class);
 }
 
-llfree_result_t llfree_put(llfree_t *self, frame_id_t frame,
-			   llfree_request_t request)
+llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
+				 unsigned class, size_t slot)
 {
 	local_t *local;
 
-	if (!order_valid(self, frame, request.order) ||
-	    !find_local(self, request, &local))
+	if (!order_valid(self, frame_id(frame), order) ||
+	    !find_local(self, class, slot, &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
-	return put(self, local, frame, (size_t)1 << request.order,
-		   request.class);
+	return put(self, local, frame_id(frame), (size_t)1 << order,
+		   (uint8_t)class);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -301,22 +307,23 @@ static llfree_result_t put_trees(const llfree_t *self, local_t *local,
 }
 
 /* Tree by tree; the trees before the one that fails go back. */
-static llfree_result_t get_trees(const llfree_t *self, ask_t ask,
+static llfree_result_t get_trees(const llfree_t *self, want_t want,
+				 uint8_t class, local_t *local,
 				 frame_id_t first)
 {
-	size_t frames = ask.want.frames;
+	size_t frames = want.frames;
 	llfree_result_t result = llfree_err(LLFREE_ERR_MEMORY);
 
-	for (size_t done = 0; done < frames; done += ask.want.frames) {
+	for (size_t done = 0; done < frames; done += want.frames) {
 		frame_id_t at = frame_plus(first, done);
 
-		ask.want.frames = tree_part(at, frames - done);
+		want.frames = tree_part(at, frames - done);
 
-		llfree_result_t one = upper_get_at(self, ask, at);
+		llfree_result_t one =
+			upper_get_at(self, want, class, local, at);
 
 		if (!llfree_is_ok(one)) {
-			(void)put_trees(self, ask.local, first, done,
-					ask.class);
+			(void)put_trees(self, local, first, done, class);
 			return one;
 		}
 		if (done == 0)
@@ -326,33 +333,35 @@ static llfree_result_t get_trees(const llfree_t *self, ask_t ask,
 }
 
 /* From huge frame to huge frame, across trees. */
-static llfree_result_t search_trees(const llfree_t *self, ask_t ask)
+static llfree_result_t search_trees(const llfree_t *self, want_t want,
+				    uint8_t class, local_t *local)
 {
 	frame_id_t first = frame_id(0);
 
-	while (lower_find_whole(&self->lower, &first, ask.want)) {
-		llfree_result_t result = get_trees(self, ask, first);
+	while (lower_find_whole(&self->lower, &first, want)) {
+		llfree_result_t result =
+			get_trees(self, want, class, local, first);
 
 		if (llfree_is_ok(result))
 			return result;
-		first = frame_plus(first, (size_t)1 << ask.want.align);
+		first = frame_plus(first, (size_t)1 << want.align);
 	}
 	return llfree_err(LLFREE_ERR_MEMORY);
 }
 
-static llfree_result_t get_range(const llfree_t *self, ask_t ask)
+static llfree_result_t get_range(const llfree_t *self, want_t want,
+				 uint8_t class, local_t *local)
 {
 	llfree_result_t result = llfree_err(LLFREE_ERR_MEMORY);
 	uint64_t moves;
 
-	if (ask.want.frames <= LLFREE_TREE_SIZE &&
-	    ask.want.align <= LLFREE_TREE_ORDER)
-		result = upper_get(self, ask);
-	if (llfree_is_ok(result) || ask.want.frames < LLFREE_HUGE_SIZE)
+	if (want.frames <= LLFREE_TREE_SIZE)
+		result = upper_get(self, want, class, local);
+	if (llfree_is_ok(result) || want.frames < LLFREE_HUGE_SIZE)
 		return result;
 	do {
 		moves = upper_moves(self);
-		result = search_trees(self, ask);
+		result = search_trees(self, want, class, local);
 	} while (!llfree_is_ok(result) && moves != upper_moves(self));
 	return result;
 }
@@ -361,22 +370,26 @@ llfree_result_t llfree_get_range(llfree_t *self, frame_id_optional_t at,
 				 size_t frames, llfree_request_t request)
 {
 	frame_id_t first = at.present ? at.value : frame_id(0);
-	ask_t ask = { .want = { frames, request.order },
-		      .class = request.class };
+	want_t want = { frames, request.order };
+	local_t *local;
 
 	if (request.order > LLFREE_MAX_ORDER ||
 	    !is_aligned(first.value, request.order) ||
 	    !span_valid(self, first, frames) ||
-	    !find_local(self, request, &ask.local))
+	    !find_local(self, request.class,
+			llfree_plain_local(request.local), &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	if (at.present)
-		return get_trees(self, ask, first);
+		return get_trees(self, want, request.class, local, first);
 	if (frames >= LLFREE_HUGE_SIZE && request.order < LLFREE_HUGE_ORDER)
-		ask.want.align = LLFREE_HUGE_ORDER;
-	if (ask.local && frames <= LLFREE_TREE_SIZE &&
-	    upper_get_own(self, ask.local, ask.want, &first))
-		return llfree_ok(first, request.class);
-	return get_range(self, ask);
+		want.align = LLFREE_HUGE_ORDER;
+	if (local && frames <= LLFREE_TREE_SIZE) {
+		frame_id_optional_t own = upper_get_own(self, local, want);
+
+		if (own.present)
+			return llfree_ok(own.value, request.class);
+	}
+	return get_range(self, want, request.class, local);
 }
 
 llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
@@ -385,7 +398,8 @@ llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
 	local_t *local;
 
 	if (!span_valid(self, frame, frames) ||
-	    !find_local(self, request, &local))
+	    !find_local(self, request.class,
+			llfree_plain_local(request.local), &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	if (tree_part(frame, frames) < frames &&
 	    !lower_is_allocated(&self->lower, frame, frames))

@@ -4,101 +4,15 @@
 #include "lib/lower.h"
 
 /* ------------------------------------------------------------------------ */
-/* Whole huge frames, up to MAX_LANES neighbours in one step                 */
-
-typedef uint16_t __attribute__((may_alias)) lanes1_t;
-typedef uint32_t __attribute__((may_alias)) lanes2_t;
-typedef uint64_t __attribute__((may_alias)) lanes4_t;
-
-#define change_as(type, p, from, to, lanes, now)                          \
-	({                                                                \
-		type was_, next_;                                         \
-		bool changed_ = atom_update(                              \
-			(type *)(p), was_, next_,                         \
-			(*(now) = next_,                                  \
-			 lanes_change((now), (from), (to), (lanes)) &&    \
-				 (next_ = (type) * (now), true)));        \
-		changed_;                                                 \
-	})
-
-/* All lanes from one state to another, or none; `now` is what they became. */
-static inline bool children_change(child_t *first, unsigned lanes,
-				   child_t from, child_t to, lanes_t *now)
-{
-	switch (lanes) {
-	case 1:
-		return change_as(lanes1_t, first, from, to, lanes, now);
-	case 2:
-		return change_as(lanes2_t, first, from, to, lanes, now);
-	default:
-		return change_as(lanes4_t, first, from, to, lanes, now);
-	}
-}
-
-/* The owner's way out of the busy state: no one else changes it. */
-static inline void children_publish(child_t *first, unsigned lanes,
-				    lanes_t value)
-{
-	switch (lanes) {
-	case 1:
-		atom_store_release((lanes1_t *)first, (lanes1_t)value);
-		break;
-	case 2:
-		atom_store_release((lanes2_t *)first, (lanes2_t)value);
-		break;
-	default:
-		atom_store_release((lanes4_t *)first, value);
-	}
-	llfree_persist(first, lanes * sizeof(child_t));
-}
-
-/*
- * The child is on the medium as busy before its bits change, and the bits are
- * before it leaves that state: a crash finds it allocated or free, not in
- * between.
- */
-static inline bool whole_change(const lower_t *self, huge_id_t huge,
-				unsigned lanes, child_t from, row_t rows,
-				lanes_t *now)
-{
-	child_t *child = lower_child(self, huge);
-
-	if (!children_change(child, lanes, from, CHILD_BUSY, now))
-		return false;
-	llfree_persist(child, lanes * sizeof(child_t));
-	for (unsigned i = 0; i < lanes; i++)
-		bitfield_fill(lower_field(self, huge) + i, rows);
-	*now &= lanes_of(CHILD_GENERATION, lanes);
-	return true;
-}
-
-static inline bool whole_get(const lower_t *self, huge_id_t huge,
-			     unsigned lanes)
-{
-	lanes_t now;
-
-	if (!whole_change(self, huge, lanes, CHILD_FREE, ROW_FULL, &now))
-		return false;
-	children_publish(lower_child(self, huge), lanes,
-			 now | lanes_of(CHILD_WHOLE, lanes));
-	return true;
-}
-
-static inline bool whole_put(const lower_t *self, huge_id_t huge,
-			     unsigned lanes)
-{
-	lanes_t now;
-
-	if (!whole_change(self, huge, lanes, CHILD_WHOLE, 0, &now))
-		return false;
-	children_publish(lower_child(self, huge), lanes,
-			 lanes_next_generation(now, lanes) |
-				 lanes_of(CHILD_FREE, lanes));
-	return true;
-}
-
-/* ------------------------------------------------------------------------ */
 /* Parts of one huge frame                                                   */
+
+/* A claim keeps the generation as it is: it is that of now. */
+static void unclaim(child_t *child, size_t frames)
+{
+	child_t was, next;
+
+	(void)atom_update(child, was, next, child_give(&next, frames, next));
+}
 
 static bool part_get_at(const lower_t *self, frame_id_t first, size_t frames,
 			size_t *lost)
@@ -113,7 +27,7 @@ static bool part_get_at(const lower_t *self, frame_id_t first, size_t frames,
 	if (bitfield_set(lower_field(self, huge), frame_in_huge(first), frames,
 			 &lost_here))
 		return true;
-	lower_unclaim(child, frames - lost_here);
+	unclaim(child, frames - lost_here);
 	*lost += lost_here;
 	return false;
 }
@@ -131,21 +45,11 @@ static child_t split(child_t *child)
 
 static size_t part_put(const lower_t *self, frame_id_t first, size_t frames)
 {
-	huge_id_t huge = huge_of_frame(first);
-	bitfield_t *field = lower_field(self, huge);
-	child_t *child = lower_child(self, huge);
-	child_t seen = split(child), was, next;
-	size_t at = frame_in_huge(first), cleared = frames;
+	child_t seen = split(lower_child(self, huge_of_frame(first)));
 
 	if (child_is_busy(seen))
 		return 0;
-	if (at % ROW_FRAMES + frames > ROW_FRAMES)
-		cleared = bitfield_clear(field, at, frames);
-	else if (!bitfield_clear_row(field, at, frames))
-		return 0;
-	if (!atom_update(child, was, next, child_give(&next, cleared, seen)))
-		return 0;
-	return cleared;
+	return lower_put_seen(self, first, frames, seen);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -175,7 +79,8 @@ static bool piece_get(const lower_t *self, frame_id_t first, piece_t piece,
 		      size_t *lost)
 {
 	if (piece.lanes > 0)
-		return whole_get(self, huge_of_frame(first), piece.lanes);
+		return lower_whole_get(self, huge_of_frame(first),
+				       piece.lanes);
 	return part_get_at(self, first, piece.frames, lost);
 }
 
@@ -186,12 +91,12 @@ static size_t piece_put(const lower_t *self, frame_id_t first, piece_t piece)
 
 	if (piece.lanes == 0)
 		return part_put(self, first, piece.frames);
-	if (whole_put(self, huge_of_frame(first), piece.lanes))
+	if (lower_whole_put(self, huge_of_frame(first), piece.lanes))
 		return piece.frames;
 	for (size_t i = 0; i < piece.frames; i += LLFREE_HUGE_SIZE) {
 		frame_id_t at = frame_plus(first, i);
 
-		if (whole_put(self, huge_of_frame(at), 1))
+		if (lower_whole_put(self, huge_of_frame(at), 1))
 			freed += LLFREE_HUGE_SIZE;
 		else
 			freed += part_put(self, at, LLFREE_HUGE_SIZE);
@@ -211,8 +116,8 @@ static size_t span_put(const lower_t *self, frame_id_t first, size_t frames)
 	return freed;
 }
 
-bool lower_get_at(const lower_t *self, frame_id_t first, size_t frames,
-		  size_t *lost)
+static bool span_get(const lower_t *self, frame_id_t first, size_t frames,
+		     size_t *lost)
 {
 	size_t done = 0;
 
@@ -226,6 +131,15 @@ bool lower_get_at(const lower_t *self, frame_id_t first, size_t frames,
 		}
 	}
 	return true;
+}
+
+found_t lower_get_at(const lower_t *self, frame_id_t first, size_t frames)
+{
+	size_t lost = 0;
+
+	if (span_get(self, first, frames, &lost))
+		return found(first);
+	return not_found(lost);
 }
 
 bool lower_is_allocated(const lower_t *self, frame_id_t first, size_t frames)
@@ -245,11 +159,8 @@ bool lower_is_allocated(const lower_t *self, frame_id_t first, size_t frames)
 	return true;
 }
 
-size_t lower_put(const lower_t *self, frame_id_t first, size_t frames)
+size_t lower_put_span(const lower_t *self, frame_id_t first, size_t frames)
 {
-	if (frames == LLFREE_HUGE_SIZE && frame_in_huge(first) == 0 &&
-	    whole_put(self, huge_of_frame(first), 1))
-		return frames;
 	if (frame_in_huge(first) % ROW_FRAMES + frames > ROW_FRAMES &&
 	    !lower_is_allocated(self, first, frames))
 		return 0;
@@ -295,7 +206,7 @@ static bool part_get(const lower_t *self, huge_id_t huge, want_t want,
 		*frame = frame_plus(frame_of_huge(huge), first);
 		return true;
 	}
-	lower_unclaim(child, want.frames - lost_here);
+	unclaim(child, want.frames - lost_here);
 	*lost += lost_here;
 	return false;
 }
@@ -322,20 +233,6 @@ static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
 	return false;
 }
 
-bool lower_get_part(const lower_t *self, frame_id_t *frame, want_t want,
-		    size_t *lost)
-{
-	tree_id_t tree = tree_of_frame(*frame);
-	uint64_t stamp;
-
-	/* Look again when something moved: it may have gone past the search. */
-	do {
-		stamp = children_stamp(self, tree);
-		if (part_search(self, frame, want, lost))
-			return true;
-	} while (stamp != children_stamp(self, tree));
-	return false;
-}
 
 /*
  * How much of a span, in frames from its start, has free huge frames and for
@@ -397,7 +294,7 @@ static bool whole_search(const lower_t *self, frame_id_t *frame, want_t want,
 		frame_id_t at = frame_plus(base, place << want.align);
 
 		if (whole_may_fit(self, at, want.frames) &&
-		    lower_get_at(self, at, want.frames, lost)) {
+		    span_get(self, at, want.frames, lost)) {
 			*frame = at;
 			return true;
 		}
@@ -405,18 +302,21 @@ static bool whole_search(const lower_t *self, frame_id_t *frame, want_t want,
 	return false;
 }
 
-bool lower_get_whole(const lower_t *self, frame_id_t *frame, want_t want,
-		     size_t *lost)
+found_t lower_search(const lower_t *self, frame_id_t from, want_t want)
 {
-	tree_id_t tree = tree_of_frame(*frame);
+	tree_id_t tree = tree_of_frame(from);
+	size_t lost = 0;
 	uint64_t stamp;
 
+	/* Look again when something moved: it may have gone past the search. */
 	do {
 		stamp = children_stamp(self, tree);
-		if (whole_search(self, frame, want, lost))
-			return true;
+		if (want.frames < LLFREE_HUGE_SIZE ?
+			    part_search(self, &from, want, &lost) :
+			    whole_search(self, &from, want, &lost))
+			return found(from);
 	} while (stamp != children_stamp(self, tree));
-	return false;
+	return not_found(lost);
 }
 
 bool lower_may_fit(const lower_t *self, tree_id_t tree, want_t want)

@@ -19,8 +19,7 @@
  */
 #pragma once
 
-#include "lib/bitfield.h"
-#include "lib/child.h"
+#include "lib/whole.h"
 
 typedef struct {
 	bitfield_t *fields;
@@ -76,64 +75,141 @@ static inline size_t lower_tree_huge(const lower_t *self, tree_id_t tree)
 	return div_ceil(lower_tree_frames(self, tree), LLFREE_HUGE_SIZE);
 }
 
-/* The slow parts of lower_get: anywhere in the tree of `frame`. */
-bool lower_get_part(const lower_t *self, frame_id_t *frame, want_t want,
-		    size_t *lost);
-bool lower_get_whole(const lower_t *self, frame_id_t *frame, want_t want,
-		     size_t *lost);
-
-/* Puts back a claim, whose frames hold the generation where it is. */
-static inline void lower_unclaim(child_t *child, size_t frames)
+HOT bool lower_whole_get(const lower_t *self, huge_id_t huge, unsigned lanes)
 {
-	child_t was, next;
+	return whole_get(lower_child(self, huge), lower_field(self, huge),
+			 lanes);
+}
 
-	(void)atom_update(child, was, next, child_give(&next, frames, next));
+HOT bool lower_whole_put(const lower_t *self, huge_id_t huge, unsigned lanes)
+{
+	return whole_put(lower_child(self, huge), lower_field(self, huge),
+			 lanes);
 }
 
 /*
- * Allocates in the tree of `frame`, beginning the search there; `frame` then
- * is the first frame allocated. When it fails, `lost` has grown by how many of
- * the frames it held for a moment a wrong put of another thread has freed and
- * counted: whoever gives back a claim for them must leave those out.
+ * What a get came to: the first frame, or how many of the frames that it held
+ * for a moment a wrong put of another thread has freed and counted meanwhile.
+ * Whoever gives back a claim must leave those out.
  */
-static inline bool lower_get(const lower_t *self, frame_id_t *frame,
-			     want_t want, size_t *lost)
-{
-	if (want.frames >= LLFREE_HUGE_SIZE)
-		return lower_get_whole(self, frame, want, lost);
-	if (want.frames > ROW_FRAMES || want.frames != 1u << want.align)
-		return lower_get_part(self, frame, want, lost);
+typedef struct {
+	bool ok;
+	union {
+		frame_id_t first;
+		size_t lost;
+	};
+} found_t;
 
-	huge_id_t huge = huge_of_frame(*frame);
+static inline found_t found(frame_id_t first)
+{
+	return (found_t){ .ok = true, .first = first };
+}
+
+static inline found_t not_found(size_t lost)
+{
+	return (found_t){ .ok = false, .lost = lost };
+}
+
+/* Anywhere in the tree of `from`: the slow part of lower_get. */
+found_t lower_search(const lower_t *self, frame_id_t from, want_t want);
+
+/* One huge frame, from that of `from` on. */
+HOT found_t lower_get_huge(const lower_t *self, frame_id_t from)
+{
+	size_t start = huge_of_frame(from).value;
+	size_t base = start - start % LLFREE_TREE_CHILDREN;
+
+	for (size_t i = 0; i < LLFREE_TREE_CHILDREN; i++) {
+		huge_id_t huge = huge_id(
+			base + (start + i) % LLFREE_TREE_CHILDREN);
+
+		if (lower_whole_get(self, huge, 1))
+			return found(frame_of_huge(huge));
+	}
+	return lower_search(self, from,
+			    (want_t){ LLFREE_HUGE_SIZE, LLFREE_HUGE_ORDER });
+}
+
+/* Up to a row, in the huge frame of `from` if possible. */
+HOT found_t lower_get_order(const lower_t *self, frame_id_t from, want_t want)
+{
+	huge_id_t huge = huge_of_frame(from);
 	child_t *child = lower_child(self, huge);
 	child_t was, next;
 	size_t first;
 
 	if (!atom_update(child, was, next, child_claim(&next, want.frames)))
-		return lower_get_part(self, frame, want, lost);
+		return lower_search(self, from, want);
 	if (bitfield_take_order(lower_field(self, huge),
-				frame_in_huge(*frame) / ROW_FRAMES, want.align,
-				&first)) {
-		*frame = frame_plus(frame_of_huge(huge), first);
-		return true;
-	}
-	lower_unclaim(child, want.frames);
-	return lower_get_part(self, frame, want, lost);
+				frame_in_huge(from) / ROW_FRAMES, want.align,
+				&first))
+		return found(frame_plus(frame_of_huge(huge), first));
+	(void)atom_update(child, was, next,
+			  child_give(&next, want.frames, next));
+	return lower_search(self, from, want);
 }
 
-/* Allocates exactly these frames of one tree, or none; `lost` as above. */
-bool lower_get_at(const lower_t *self, frame_id_t first, size_t frames,
-		  size_t *lost);
+/* Allocates in the tree of `from`, where the search begins. */
+HOT found_t lower_get(const lower_t *self, frame_id_t from, want_t want)
+{
+	if (want.frames == (size_t)1 << want.align) {
+		if (want.align <= LLFREE_ATOMIC_ORDER)
+			return lower_get_order(self, from, want);
+		if (want.align == LLFREE_HUGE_ORDER)
+			return lower_get_huge(self, from);
+	}
+	return lower_search(self, from, want);
+}
+
+/* Allocates exactly these frames of one tree, or none. */
+found_t lower_get_at(const lower_t *self, frame_id_t first, size_t frames);
 
 /* Are they all allocated? */
 bool lower_is_allocated(const lower_t *self, frame_id_t first, size_t frames);
+
+/*
+ * Frees a part of a huge frame whose child was `seen` neither whole nor busy;
+ * how much. Within a row it is all or nothing.
+ */
+HOT size_t lower_put_seen(const lower_t *self, frame_id_t first, size_t frames,
+			  child_t seen)
+{
+	huge_id_t huge = huge_of_frame(first);
+	bitfield_t *field = lower_field(self, huge);
+	size_t at = frame_in_huge(first);
+	child_t was, next;
+
+	if (at % ROW_FRAMES + frames > ROW_FRAMES)
+		frames = bitfield_clear(field, at, frames);
+	else if (!bitfield_clear_row(field, at, frames))
+		return 0;
+	if (!atom_update(lower_child(self, huge), was, next,
+			 child_give(&next, frames, seen)))
+		return 0;
+	return frames;
+}
+
+/* The slow part of lower_put. */
+size_t lower_put_span(const lower_t *self, frame_id_t first, size_t frames);
 
 /*
  * Frees these frames of one tree and tells how many: all, or none when one of
  * them is not allocated. In between only when another thread frees some of
  * them at the same time.
  */
-size_t lower_put(const lower_t *self, frame_id_t first, size_t frames);
+HOT size_t lower_put(const lower_t *self, frame_id_t first, size_t frames)
+{
+	huge_id_t huge = huge_of_frame(first);
+	child_t seen = atom_load_acquire(lower_child(self, huge));
+
+	if (first.value % ROW_FRAMES + frames <= ROW_FRAMES &&
+	    !(seen & CHILD_WHOLE))
+		return lower_put_seen(self, first, frames, seen);
+	if (frames == LLFREE_HUGE_SIZE && frame_in_huge(first) == 0 &&
+	    lower_whole_put(self, huge, 1))
+		return frames;
+	return lower_put_span(self, first, frames);
+}
 
 /* May a search in this tree find something? No is certain at that moment. */
 bool lower_may_fit(const lower_t *self, tree_id_t tree, want_t want);

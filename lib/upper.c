@@ -12,6 +12,13 @@ static const uint8_t policy_types[] = { LLFREE_POLICY_MATCH,
 					LLFREE_POLICY_DEMOTE };
 #define POLICY_TYPES (sizeof(policy_types) / sizeof(policy_types[0]))
 
+/* A request on its way through the trees. */
+typedef struct {
+	want_t want;
+	uint8_t class;
+	local_t *local; /* the own slot, or null */
+} ask_t;
+
 uint64_t upper_moves(const llfree_t *self)
 {
 	uint64_t moves = 0;
@@ -162,19 +169,20 @@ static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
 static bool take_tree(const llfree_t *self, const ask_t *ask, uint8_t type,
 		      tree_id_t tree, llfree_result_t *result)
 {
-	frame_id_t frame = frame_of_tree(tree);
 	tree_t was, next;
-	size_t lost = 0;
 
 	if (!atom_update(&self->trees[tree.value], was, next,
 			 claim(self, ask, type, &next)))
 		return false;
-	if (!lower_get(&self->lower, &frame, ask->want, &lost)) {
-		upper_give_tree(self, tree, ask->want.frames - lost);
+
+	found_t found = lower_get(&self->lower, frame_of_tree(tree), ask->want);
+
+	if (!found.ok) {
+		upper_give_tree(self, tree, ask->want.frames - found.lost);
 		return false;
 	}
-	*result = llfree_ok(frame,
-			    settle(self, ask, type, frame, tree_class(was)));
+	*result = llfree_ok(found.first, settle(self, ask, type, found.first,
+						tree_class(was)));
 	return true;
 }
 
@@ -292,9 +300,7 @@ static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t type,
 {
 	slot_t slot = atom_load(&local->slot);
 	uint8_t class = slot_class(self, local);
-	frame_id_t frame = slot_frame(slot);
 	tree_id_t tree = slot_tree(slot);
-	size_t lost = 0;
 
 	if (!slot_is_present(slot) ||
 	    reserved_free(self, slot) < ask->want.frames ||
@@ -303,17 +309,20 @@ static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t type,
 	    !lower_may_fit(&self->lower, tree, ask->want) ||
 	    !claim_reserved(self, local, tree, ask->want.frames))
 		return false;
-	if (!lower_get(&self->lower, &frame, ask->want, &lost)) {
-		upper_unclaim(self, local, tree, ask->want.frames - lost);
+
+	found_t found = lower_get(&self->lower, slot_frame(slot), ask->want);
+
+	if (!found.ok) {
+		upper_unclaim(self, local, tree, ask->want.frames - found.lost);
 		return false;
 	}
 	if (local != ask->local)
 		atom_add(&counters(self, ask->local)->raids, 1);
 	if (type == LLFREE_POLICY_DEMOTE) {
-		evict(self, ask, local, frame);
-		class = settle(self, ask, type, frame, class);
+		evict(self, ask, local, found.first);
+		class = settle(self, ask, type, found.first, class);
 	}
-	*result = llfree_ok(frame, class);
+	*result = llfree_ok(found.first, class);
 	return true;
 }
 
@@ -335,17 +344,19 @@ static bool raid(const llfree_t *self, const ask_t *ask,
 static bool get_collected(const llfree_t *self, const ask_t *ask,
 			  llfree_result_t *result)
 {
-	frame_id_t frame;
+	frame_id_optional_t own;
 
-	if (!ask->local || !collect(self, ask->local, ask->want.frames) ||
-	    !upper_get_own(self, ask->local, ask->want, &frame))
+	if (!ask->local || !collect(self, ask->local, ask->want.frames))
 		return false;
-	*result = llfree_ok(frame, ask->class);
-	return true;
+	own = upper_get_own(self, ask->local, ask->want);
+	*result = llfree_ok(own.value, ask->class);
+	return own.present;
 }
 
-llfree_result_t upper_get(const llfree_t *self, ask_t ask)
+llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
+			  local_t *local)
 {
+	ask_t ask = { want, class, local };
 	llfree_result_t result;
 	uint64_t moves;
 
@@ -417,21 +428,25 @@ static uint8_t settle_place(const llfree_t *self, const ask_t *ask,
 	return ask->class;
 }
 
-llfree_result_t upper_get_at(const llfree_t *self, ask_t ask, frame_id_t first)
+llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
+			     local_t *local, frame_id_t first)
 {
+	ask_t ask = { want, class, local };
 	tree_id_t tree = tree_of_frame(first);
 	place_t place;
 	uint64_t moves;
-	size_t lost = 0;
 
 	do {
 		moves = upper_moves(self);
 		if (!claim_place(self, &ask, tree, &place))
 			continue;
-		if (lower_get_at(&self->lower, first, ask.want.frames, &lost))
+
+		found_t found = lower_get_at(&self->lower, first, want.frames);
+
+		if (found.ok)
 			return llfree_ok(first, settle_place(self, &ask, tree,
 							     place));
-		upper_unclaim(self, place.from, tree, ask.want.frames - lost);
+		upper_unclaim(self, place.from, tree, want.frames - found.lost);
 		break;
 	} while (moves != upper_moves(self));
 	return llfree_err(LLFREE_ERR_MEMORY);

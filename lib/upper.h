@@ -34,13 +34,6 @@ struct llfree {
 };
 _Static_assert(sizeof(struct llfree) <= 2 * LLFREE_CACHE_SIZE, "by contract");
 
-/* A request, checked. */
-typedef struct {
-	want_t want;
-	uint8_t class;
-	local_t *local; /* the own slot, or null */
-} ask_t;
-
 static inline size_t upper_trees(const llfree_t *self)
 {
 	return div_ceil(self->lower.frames, LLFREE_TREE_SIZE);
@@ -51,7 +44,7 @@ static inline size_t upper_slots(const llfree_t *self)
 	return self->first_slot[LLFREE_MAX_CLASSES];
 }
 
-static inline bool upper_has_class(const llfree_t *self, uint8_t class)
+static inline bool upper_has_class(const llfree_t *self, unsigned class)
 {
 	return class < LLFREE_MAX_CLASSES && (self->configured >> class & 1);
 }
@@ -103,32 +96,36 @@ static inline bool upper_moved(frame_id_t hint, frame_id_t at, size_t frames)
 }
 
 /* From the tree that the slot has: the path that nearly all gets take. */
-static inline bool upper_get_own(const llfree_t *self, local_t *local,
-				 want_t want, frame_id_t *frame)
+HOT frame_id_optional_t upper_get_own(const llfree_t *self, local_t *local,
+				      want_t want)
 {
 	slot_t was, next;
-	size_t lost = 0;
 
 	if (!atom_update(&local->slot, was, next,
 			 slot_claim(&next, want.frames)))
-		return false;
-	*frame = slot_frame(was);
-	if (!lower_get(&self->lower, frame, want, &lost)) {
-		upper_unclaim(self, local, slot_tree(was), want.frames - lost);
-		return false;
+		return frame_id_none();
+
+	frame_id_t from = slot_frame(was);
+	found_t found = lower_get(&self->lower, from, want);
+
+	if (!found.ok) {
+		upper_unclaim(self, local, slot_tree(was),
+			      want.frames - found.lost);
+		return frame_id_none();
 	}
-	if (upper_moved(slot_frame(was), *frame, want.frames))
+	if (upper_moved(from, found.first, want.frames))
 		(void)atom_update(&local->slot, was, next,
-				  slot_move(&next, *frame));
-	return true;
+				  slot_move(&next, found.first));
+	return frame_id_some(found.first);
 }
 
-/* From anywhere, when the own slot has nothing that fits. */
-llfree_result_t upper_get(const llfree_t *self, ask_t ask);
+/* From anywhere, when the own slot (or null) has nothing that fits. */
+llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
+			  local_t *local);
 
-/* Exactly these frames of one tree. */
-llfree_result_t upper_get_at(const llfree_t *self, ask_t ask,
-			     frame_id_t first);
+/* Exactly these frames, all of one tree. */
+llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
+			     local_t *local, frame_id_t first);
 
 /* The sum of all moves: the same as before when nothing moved. */
 uint64_t upper_moves(const llfree_t *self);
