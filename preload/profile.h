@@ -8,9 +8,10 @@
  *
  * Sites are kept in a table of fixed size that is mapped once. Adding to it is
  * lock-free: any thread, signal handlers included, may record beside any
- * other. A request that our own stack walk causes is not recorded. A child of
- * fork starts from an empty table; the stack walk takes locks inside
- * libunwind, so fork waits (at most briefly) until no walk is under way.
+ * other. Requests that come from a walk itself, and those of a handler that
+ * interrupts one, are left out. A child of fork starts from an empty table;
+ * since a walk takes locks inside libunwind, fork waits (briefly) until no
+ * walk is under way, and a child of which that is not certain walks no more.
  *
  * Units: bytes, calls.
  */
@@ -40,7 +41,8 @@ static inline void profile_record(bool served, size_t bytes)
 		profile_add(served, bytes);
 }
 
-/* In a child of fork, before it records anything: forgets the parent's. */
+/* Forgets all sites: a child of fork does so by itself, one of a raw clone
+ * needs it. Alone. */
 void profile_forget(void);
 
 /*
