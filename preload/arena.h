@@ -1,0 +1,198 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * The arena: a range of addresses, far from where programs and the kernel map
+ * things, whose frames LLFree hands out.
+ *
+ * Nothing is reserved. The range is divided into trees (16 MiB), and a tree
+ * becomes ours when the first frame is served from it: its addresses are then
+ * mapped, readable and writable, and stay mapped for ever. So the process is
+ * charged for what it uses only, limits on its address space keep their
+ * meaning, and all the addresses of other trees are as they would be without
+ * us. If someone else got there first, the tree is never used.
+ *
+ *	base                                            base + bytes
+ *	| ours (online) | not ours yet | someone else's | ... |
+ *	  frames: live (the program's), free, or on the way
+ *
+ * A frame belongs to the program while it is marked live (mark.h). Freeing
+ * takes that mark away atomically, so each frame is freed exactly once,
+ * whatever the program does at once; it reaches the allocator only when it is
+ * fit to be served again, or marked with what is left to do (dirty: zero it).
+ * What the program did to a mapping (protection, advice, lock, another mapping
+ * over it) is undone by a fresh mapping as soon as the frame is freed.
+ *
+ * All functions may run beside each other on any thread and in signal
+ * handlers; none locks, waits, allocates or touches errno. A thread that
+ * never goes on keeps the frames it was about to hand out or to free.
+ *
+ * Results are as the kernel's: 0 or an address, or -errno. Lengths and
+ * addresses are in bytes and whole pages unless said otherwise.
+ */
+#pragma once
+
+#include "preload/mark.h"
+#include "preload/route.h"
+
+#include <llfree.h>
+#include <sys/types.h>
+
+/* The kernel, as the arena sees it. */
+struct arena_os {
+	long (*mmap)(void *addr, size_t len, int prot, int flags, int fd,
+		     off_t offset);
+	long (*munmap)(void *addr, size_t len);
+	long (*mprotect)(void *addr, size_t len, int prot);
+	long (*mremap)(void *addr, size_t old_len, size_t new_len, int flags,
+		       void *new_addr);
+	long (*madvise)(void *addr, size_t len, int advice);
+	long (*munlock)(const void *addr, size_t len);
+	long (*mincore)(void *addr, size_t len, unsigned char *vec);
+	unsigned (*cpu)(void);
+};
+
+struct arena_options {
+	size_t bytes;
+	size_t page; /* bytes of a page of the kernel */
+	size_t cores; /* slots of the allocator */
+	uintptr_t hint; /* an address near the top of what a process has */
+	bool limited; /* address space is short: take no more than needed */
+	bool strict; /* no access after munmap */
+};
+
+enum arena_state { ARENA_NEW, ARENA_STARTING, ARENA_READY, ARENA_OFF };
+
+/* Where it is, for quick tests: empty until it is ready. */
+struct arena_range {
+	uintptr_t base;
+	size_t bytes;
+};
+extern struct arena_range arena_range;
+
+enum arena_state arena_state(void);
+const struct arena_os *arena_kernel(void); /* once it is ready */
+
+/* Sets up, once: of several callers one does it, the others go on without.
+ * True for the one. */
+bool arena_claim_start(void);
+enum arena_state arena_start(const struct arena_os *os,
+			     const struct arena_options *options);
+/* Instead of arena_start: there will be none. */
+void arena_stay_off(const char *why);
+/* Why there is none, for people; "" while there is. */
+const char *arena_why_off(void);
+
+/* Whether [addr, addr + len) reaches into the arena, ours or not. */
+static inline bool arena_touches(uintptr_t addr, size_t len)
+{
+	uintptr_t base = arena_range.base;
+	size_t bytes = arena_range.bytes;
+
+	return addr - base < bytes || (base - addr < len && bytes);
+}
+
+/*
+ * [start, start + len): the longest part, from its start on, that is alike.
+ * PART_HOLE belongs to no one: as if nothing were mapped there.
+ */
+enum arena_kind { PART_KERNEL, PART_LIVE, PART_HOLE };
+struct arena_part {
+	uintptr_t start;
+	size_t len;
+	enum arena_kind kind;
+};
+struct arena_part arena_part(uintptr_t start, uintptr_t end);
+/* The same, without a difference between PART_LIVE (for both) and _HOLE. */
+struct arena_part arena_place(uintptr_t start, uintptr_t end);
+
+/* All of it is live, and nothing of it has a mark of the set `without`. */
+bool arena_is_live(uintptr_t addr, size_t len, unsigned without);
+
+/* Serving */
+
+/*
+ * `len` zeroed bytes, for the program: ROUTE_SERVE and *addr, or the reason
+ * why not. Aligned to 2 MiB from that length on.
+ */
+enum route arena_get(size_t len, bool populate, void **addr);
+
+/* The same, exactly at `addr`. */
+bool arena_get_at(uintptr_t addr, size_t len);
+
+/*
+ * The same, for a region whose first `head` bytes are about to be overwritten:
+ * these hold anything, or, for FILL_CLEAN, zeros without a page resident.
+ */
+enum fill { FILL_ZERO, FILL_CLEAN, FILL_ANY };
+enum route arena_get_for(size_t len, size_t head, enum fill fill,
+			 uintptr_t *addr);
+
+/* What is left in frames that are freed: LEAVE_CLEAN if no page is resident. */
+enum leave { LEAVE_DIRTY, LEAVE_CLEAN };
+
+/* Frees the live frames in a range that is ours. -errno, with some of them
+ * still live, when the kernel refuses a fresh mapping for what was altered. */
+long arena_free(uintptr_t addr, size_t len, enum leave leave);
+
+/* What a call did, in bytes. */
+struct arena_tally {
+	size_t ours;
+	size_t kernel;
+};
+
+/* munmap, of anything: what is ours is freed, the rest goes to the kernel. */
+long arena_unmap(uintptr_t addr, size_t len, struct arena_tally *tally);
+
+/* Altering */
+
+/* Before the kernel changes what live frames are mapped to: see MARK_. */
+void arena_alter(uintptr_t addr, size_t len, enum mark mark);
+
+/*
+ * Before something is mapped over [addr, addr + len): makes what is ours there
+ * the program's, and altered. When the kernel fails to map it,
+ * arena_claim_undo frees what was free before, and maps afresh what the kernel
+ * has taken away nevertheless.
+ */
+#define ARENA_CLAIMS 8
+struct arena_claims {
+	uintptr_t addr;
+	size_t len;
+	size_t count;
+	struct arena_part holes[ARENA_CLAIMS]; /* more of them stay claimed */
+};
+struct arena_claims arena_claim(uintptr_t addr, size_t len);
+void arena_claim_undo(const struct arena_claims *claims);
+
+/* After the kernel may have taken mappings in the range away: maps live frames
+ * there afresh and frees them; where something is mapped nothing happens. */
+void arena_refill(uintptr_t addr, size_t len);
+
+/* After the kernel may have taken a part of it away: maps that afresh. */
+void arena_patch(uintptr_t addr, size_t len);
+
+/* As arena_refill from `addr` on, as far as nothing is mapped; its length. */
+size_t arena_refill_hole(uintptr_t addr);
+
+/* Whether all of it is free memory of the arena. */
+bool arena_is_free(uintptr_t addr, size_t len);
+
+/* Around mlockall: from now on nothing is served; unlocks what no one uses,
+ * which the call has locked; serves again. */
+void arena_lock_all(bool all);
+void arena_unlock_free(void);
+
+/* In a child of fork: frames on the way in threads that are gone stay out. */
+void arena_forked(void);
+
+/* For the report; sizes in frames, exact when no one else is at work. */
+struct arena_figures {
+	size_t frames, online, trees;
+	size_t live, live_peak, inherited, dirty, resident;
+	size_t lost; /* neither live nor free: someone else's, or on the way */
+	size_t free_frames, free_huge, free_trees; /* exact scan */
+	size_t fast_free; /* the allocator's own counters */
+	size_t per_huge[9]; /* huge frames with none free, 1/8, ... all free */
+};
+void arena_figures(struct arena_figures *figures);

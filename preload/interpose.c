@@ -1,0 +1,541 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * The calls that the library takes over, by symbol and inside libc. Each one
+ * asks whether the arena is concerned and then calls it or the kernel; what
+ * they count is in stats.h. They may run at any time: before the constructor
+ * and after the destructors, in signal handlers, after vfork.
+ */
+#include "preload/alter.h"
+#include "preload/arena.h"
+#include "preload/config.h"
+#include "preload/hook.h"
+#include "preload/move.h"
+#include "preload/profile.h"
+#include "preload/real.h"
+#include "preload/report.h"
+#include "preload/route.h"
+#include "preload/stats.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/shm.h>
+#include <unistd.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define MIB ((size_t)1 << 20)
+
+/* With less address space than that, what our trees leave unused would be
+ * missed. */
+#define ADDRESS_SPACE_LEAST (256 * MIB)
+
+#ifndef MREMAP_DONTUNMAP
+#define MREMAP_DONTUNMAP 4
+#endif
+
+/* ------------------------------------------------------------------------ */
+/* Setting up                                                                */
+
+static const struct arena_os kernel = {
+	.mmap = real_mmap,
+	.munmap = real_munmap,
+	.mprotect = real_mprotect,
+	.mremap = real_mremap,
+	.madvise = real_madvise,
+	.munlock = real_munlock,
+	.mincore = real_mincore,
+	.cpu = real_cpu,
+};
+
+/* The sanitizers' run-time libraries know every mapping of their program. */
+extern char __asan_init[] __attribute__((weak));
+extern char __tsan_init[] __attribute__((weak));
+extern char __msan_init[] __attribute__((weak));
+
+static bool has_sanitizer(void)
+{
+	return __asan_init != NULL || __tsan_init != NULL ||
+	       __msan_init != NULL;
+}
+
+static size_t limit_of(int resource)
+{
+	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
+
+	real_syscall(SYS_prlimit64, 0, resource, 0, (long)&limit, 0, 0);
+	return limit.rlim_cur;
+}
+
+/* "0-7" or "0,2-3": one more than the last number. */
+static size_t processors(void)
+{
+	char text[256];
+	int fd = (int)real_open("/sys/devices/system/cpu/possible",
+				O_RDONLY | O_CLOEXEC, 0);
+	long len = fd < 0 ? -1 : real_read(fd, text, sizeof(text));
+	size_t number = 0;
+
+	if (fd >= 0)
+		real_close(fd);
+	for (long i = 0; i < len; i++) {
+		if (text[i] >= '0' && text[i] <= '9')
+			number = number * 10 + (size_t)(text[i] - '0');
+		else if (text[i] != '\n')
+			number = 0;
+	}
+	return len > 0 && number < 4096 ? number + 1 : 64;
+}
+
+static void start_arena(const struct config *settings)
+{
+	size_t space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
+	struct arena_options options = {
+		.bytes = settings->arena,
+		.page = real_page_size(),
+		.hint = getauxval(AT_RANDOM),
+		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
+		.strict = settings->strict,
+	};
+
+	if (has_sanitizer())
+		arena_stay_off("the program was built with a sanitizer");
+	else if (space < ADDRESS_SPACE_LEAST || data < ADDRESS_SPACE_LEAST)
+		arena_stay_off("the address space is limited too much");
+	else {
+		options.cores = options.limited ? 1 : processors();
+		arena_start(&kernel, &options);
+	}
+}
+
+/* One caller sets everything up; the others go on without meanwhile. */
+static bool start(void)
+{
+	if (!arena_claim_start())
+		return arena_state() == ARENA_READY;
+	if (config()->stats != CONFIG_STATS_OFF) {
+		stats_on_fork(report_forked);
+		stats_start();
+		report_open(config());
+	}
+	start_arena(config());
+	return arena_state() == ARENA_READY;
+}
+
+static inline bool ready(void)
+{
+	enum arena_state state = arena_state();
+
+	if (__builtin_expect(state == ARENA_READY, 1))
+		return true;
+	return state == ARENA_NEW && start();
+}
+
+/* In whole pages; 0 when there is no such number. */
+static size_t whole_pages(size_t len)
+{
+	size_t mask = real_page_size() - 1;
+
+	return (len + mask) & ~mask;
+}
+
+/* The same, but what the kernel will refuse stays as it is. */
+static size_t length(size_t len)
+{
+	return whole_pages(len) ? whole_pages(len) : len;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Mapping                                                                   */
+
+static enum route serve(void *addr, size_t len, int prot, int flags,
+			off_t offset, void **served)
+{
+	enum route why = route_mmap(addr, len, prot, flags, offset,
+				    real_page_size(), config()->max_region);
+
+	if (why != ROUTE_SERVE)
+		return why;
+	if (arena_state() != ARENA_READY)
+		return arena_state() == ARENA_OFF ? ROUTE_OFF : ROUTE_EARLY;
+	return arena_get(len, flags & MAP_POPULATE, served);
+}
+
+/* Free memory of the arena counts as not mapped. */
+static int fixed_flags(uintptr_t addr, size_t len, int flags)
+{
+	if (flags & MAP_FIXED_NOREPLACE && arena_is_free(addr, len))
+		return (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
+	return flags;
+}
+
+static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
+			  off_t offset)
+{
+	size_t whole = whole_pages(len);
+	struct arena_claims claims = { 0 };
+	uintptr_t want = (uintptr_t)addr;
+	long at;
+
+	if (want % real_page_size() == 0 && want + whole > want && whole >= len)
+		flags = fixed_flags(want, whole, flags);
+	else
+		whole = 0;
+	if (flags & MAP_FIXED)
+		claims = arena_claim(want, whole);
+	at = real_mmap(addr, len, prot, flags, fd, offset);
+	if (real_failed(at))
+		arena_claim_undo(&claims);
+	else if (!(flags & MAP_FIXED))
+		arena_claim((uintptr_t)at, whole_pages(len));
+	return at;
+}
+
+EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
+		  off_t offset)
+{
+	void *served;
+	enum route why;
+
+	ready();
+	why = serve(addr, len, prot, flags, offset, &served);
+	profile_record(why == ROUTE_SERVE, len);
+	if (why == ROUTE_SERVE) {
+		stats_mapped(whole_pages(len), real_page_size());
+		return served;
+	}
+	stats_passed(STAT_MMAP_PASSED, why, len);
+	return real_result_ptr(
+		map_by_kernel(addr, len, prot, flags, fd, offset));
+}
+
+EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
+		    off_t offset) __attribute__((alias("mmap")));
+
+EXPORT int munmap(void *addr, size_t len)
+{
+	struct arena_tally tally = { 0, 0 };
+	uintptr_t at = (uintptr_t)addr;
+	size_t whole = whole_pages(len);
+	long failed;
+
+	if (!arena_touches(at, whole) || whole < len || at + whole < at ||
+	    at % real_page_size()) {
+		failed = real_munmap(addr, len);
+		tally.kernel = failed ? 0 : whole;
+	} else
+		failed = arena_unmap(at, whole, &tally);
+	if (tally.ours)
+		stats_served(STAT_MUNMAP_SERVED, tally.ours);
+	if (tally.kernel || failed)
+		stats_served(STAT_MUNMAP_PASSED, tally.kernel);
+	return (int)real_result(failed);
+}
+
+EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
+{
+	struct move move = {
+		.old = (uintptr_t)addr,
+		.old_len = whole_pages(old_len),
+		.new_len = whole_pages(new_len),
+		.flags = flags,
+		.page = real_page_size(),
+		.max = config()->max_region,
+	};
+	enum route why = ROUTE_OUTSIDE;
+	long at;
+
+	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
+		va_list args;
+
+		va_start(args, flags);
+		move.fixed = va_arg(args, uintptr_t);
+		va_end(args);
+	}
+	if (move_concerns_arena(&move))
+		at = move_region(&move, &why);
+	else
+		at = real_mremap(addr, old_len, new_len, flags,
+				 (void *)move.fixed);
+	if (why == ROUTE_SERVE)
+		stats_served(STAT_MREMAP_SERVED, move.new_len);
+	else
+		stats_passed(STAT_MREMAP_PASSED, why, move.new_len);
+	return real_result_ptr(at);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Altering and asking                                                       */
+
+static int altered(const struct alter *alter)
+{
+	return (int)real_result(alter_range(alter));
+}
+
+EXPORT int mprotect(void *addr, size_t len, int prot)
+{
+	struct alter alter = {
+		.number = SYS_mprotect,
+		.args = { prot },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.alters = prot != (PROT_READ | PROT_WRITE),
+		.hole_error = ENOMEM,
+	};
+
+	stats_count(STAT_MPROTECT, 1);
+	return altered(&alter);
+}
+
+EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
+{
+	struct alter alter = {
+		.number = SYS_pkey_mprotect,
+		.args = { prot, pkey },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.alters = true,
+		.hole_error = ENOMEM,
+	};
+
+	if (pkey == -1)
+		return mprotect(addr, len, prot);
+	stats_count(STAT_MPROTECT, 1);
+	return altered(&alter);
+}
+
+static long advise(void *addr, size_t len, int advice)
+{
+	struct alter alter = {
+		.number = SYS_madvise,
+		.args = { advice },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.alters = alter_by_advice(advice),
+		.skips_holes = true,
+		.hole_error = ENOMEM,
+	};
+
+	stats_count(STAT_MADVISE, 1);
+	return alter_range(&alter);
+}
+
+EXPORT int madvise(void *addr, size_t len, int advice)
+{
+	return (int)real_result(advise(addr, len, advice));
+}
+
+/* Returns the error; POSIX_MADV_DONTNEED must not lose contents. */
+EXPORT int posix_madvise(void *addr, size_t len, int advice)
+{
+	if (advice == POSIX_MADV_DONTNEED)
+		return 0;
+	return (int)-advise(addr, len, advice);
+}
+
+/* Pages that the range touches: as the kernel rounds for locks. */
+static int lock_range(long number, const void *addr, size_t len, long flags,
+		      bool locks)
+{
+	uintptr_t start = (uintptr_t)addr & ~(real_page_size() - 1);
+	struct alter alter = {
+		.number = number,
+		.args = { flags },
+		.addr = start,
+		.len = whole_pages(len + ((uintptr_t)addr - start)),
+		.alters = locks,
+		.hole_error = ENOMEM,
+	};
+
+	return altered(&alter);
+}
+
+EXPORT int mlock(const void *addr, size_t len)
+{
+	return lock_range(SYS_mlock, addr, len, 0, true);
+}
+
+EXPORT int mlock2(const void *addr, size_t len, unsigned flags)
+{
+	return lock_range(SYS_mlock2, addr, len, flags, true);
+}
+
+EXPORT int munlock(const void *addr, size_t len)
+{
+	return lock_range(SYS_munlock, addr, len, 0, false);
+}
+
+/* What is mapped from now on would be locked, and with it what no one uses of
+ * the arena: it stays as it is meanwhile. */
+EXPORT int mlockall(int flags)
+{
+	bool all = arena_state() == ARENA_READY && flags & MCL_FUTURE;
+	long failed;
+
+	if (all)
+		arena_lock_all(true);
+	failed = real_mlockall(flags);
+	if (failed && all)
+		arena_lock_all(false);
+	if (!failed && flags & MCL_CURRENT)
+		arena_unlock_free();
+	return (int)real_result(failed);
+}
+
+EXPORT int munlockall(void)
+{
+	long failed = real_syscall(SYS_munlockall, 0, 0, 0, 0, 0, 0);
+
+	if (!failed)
+		arena_lock_all(false);
+	return (int)real_result(failed);
+}
+
+EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
+{
+	struct alter alter = {
+		.number = SYS_mincore,
+		.args = { (long)vec },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.hole_error = ENOMEM,
+	};
+
+	return altered(&alter);
+}
+
+/* Declared by libnuma only. */
+long mbind(void *addr, unsigned long len, int mode, const unsigned long *nodes,
+	   unsigned long max, unsigned flags);
+
+EXPORT long mbind(void *addr, unsigned long len, int mode,
+		  const unsigned long *nodes, unsigned long max, unsigned flags)
+{
+	struct alter alter = {
+		.number = SYS_mbind,
+		.args = { mode, (long)nodes, (long)max, flags },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.alters = true,
+		.hole_error = EFAULT,
+	};
+
+	return altered(&alter);
+}
+
+EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t page,
+			    int flags)
+{
+	struct alter alter = {
+		.number = SYS_remap_file_pages,
+		.args = { prot, (long)page, flags },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.alters = true,
+		.hole_error = EINVAL,
+	};
+
+	return altered(&alter);
+}
+
+/* Over something that is mapped only with SHM_REMAP. */
+EXPORT void *shmat(int id, const void *addr, int flags)
+{
+	struct arena_claims claims = { 0 };
+	struct shmid_ds ds;
+	long at;
+
+	if (addr && flags & SHM_REMAP &&
+	    !real_syscall(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0))
+		claims = arena_claim((uintptr_t)addr & ~(SHMLBA - 1ul),
+				     whole_pages(ds.shm_segsz));
+	at = real_syscall(SYS_shmat, id, (long)addr, flags, 0, 0, 0);
+	if (real_failed(at))
+		arena_claim_undo(&claims);
+	return real_result_ptr(at);
+}
+
+EXPORT int shmdt(const void *addr)
+{
+	long failed = real_syscall(SYS_shmdt, (long)addr, 0, 0, 0, 0, 0);
+
+	if (!failed)
+		arena_refill_hole((uintptr_t)addr);
+	return (int)real_result(failed);
+}
+
+/* ------------------------------------------------------------------------ */
+/* The end, and the beginning                                                */
+
+static bool exit_hooked;
+static bool exiting;
+
+EXPORT __attribute__((noreturn)) void _exit(int status)
+{
+	report_last(exiting ? "exit" : "_exit");
+	real_exit_group(status);
+}
+
+EXPORT __attribute__((noreturn)) void _Exit(int status)
+{
+	_exit(status);
+}
+
+/* What comes last is _exit; if we do not see it, this has to do. */
+static void leave(void)
+{
+	exiting = true;
+	if (!exit_hooked)
+		report_last("exit");
+}
+
+static struct hook hooks[] = {
+	{ .symbol = "munmap", .ours = (void (*)(void))munmap, .test = true },
+	{ .symbol = "mremap", .ours = (void (*)(void))mremap, .test = true },
+	{ .symbol = "madvise", .ours = (void (*)(void))madvise, .test = true },
+	{ .symbol = "mprotect",
+	  .ours = (void (*)(void))mprotect,
+	  .test = true },
+	{ .symbol = "mmap",
+	  .ours = (void (*)(void))mmap,
+	  .test = true,
+	  .needs_all = true },
+	{ .symbol = "_exit", .ours = (void (*)(void))_exit },
+};
+#define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
+
+static void take_hooks(const struct config *settings)
+{
+	if (settings->hook == CONFIG_HOOK_SYMBOLS)
+		hook_skip("LLFREE_HOOK=symbols");
+	else if (arena_state() == ARENA_OFF)
+		hook_skip(arena_why_off());
+	else
+		hook_install(hooks, HOOKS);
+	exit_hooked = hooks[HOOKS - 1].took;
+}
+
+static __attribute__((constructor)) void set_up(void)
+{
+	const struct config *settings = config();
+
+	ready();
+	take_hooks(settings);
+	pthread_atfork(NULL, NULL, stats_forked);
+	at_quick_exit(leave);
+	if (settings->profile)
+		profile_start();
+	if (settings->verbose)
+		report_settings(settings);
+}
+
+static __attribute__((destructor)) void tear_down(void)
+{
+	leave();
+}

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * What a report says, collected once, and its two forms.
+ */
+#pragma once
+
+#include "preload/arena.h"
+#include "preload/config.h"
+#include "preload/say.h"
+
+struct report_data {
+	const struct config *settings;
+	const char *how;
+	int64_t pid;
+	struct arena_figures arena;
+	/* Frames handed out and taken back since the counters started. */
+	uint64_t served, given_back;
+	bool balanced;
+};
+
+void report_text(struct say *say, const struct report_data *data);
+void report_json(struct say *say, const struct report_data *data);
