@@ -26,6 +26,7 @@ struct libc {
 	const ElfW(Sym) *symbols;
 	const char *strings;
 	const uint32_t *hash; /* DT_GNU_HASH */
+	const uint16_t *versions; /* DT_VERSYM */
 	uintptr_t base;
 	uintptr_t start, end; /* of its code */
 };
@@ -47,6 +48,8 @@ static void libc_dynamic(struct libc *libc, const ElfW(Dyn) *dyn)
 			libc->strings = ptr;
 		else if (dyn->d_tag == DT_GNU_HASH)
 			libc->hash = ptr;
+		else if (dyn->d_tag == DT_VERSYM)
+			libc->versions = ptr;
 	}
 }
 
@@ -83,8 +86,12 @@ static bool libc_find(struct libc *libc)
 {
 	memset(libc, 0, sizeof(*libc));
 	dl_iterate_phdr(libc_visit, libc);
-	return libc->symbols && libc->strings && libc->hash && libc->start;
+	return libc->symbols && libc->strings && libc->hash &&
+	       libc->versions && libc->start;
 }
+
+/* Kept for old programs only: not the default version of its name. */
+#define VERSION_HIDDEN 0x8000
 
 static uint32_t gnu_hash(const char *name)
 {
@@ -115,6 +122,7 @@ static const ElfW(Sym) *libc_symbol(const struct libc *libc, const char *name)
 		uint32_t found = chain[at - table[1]];
 
 		if ((found | 1) == (hash | 1) &&
+		    !(libc->versions[at] & VERSION_HIDDEN) &&
 		    strcmp(libc->strings + symbol->st_name, name) == 0)
 			return symbol;
 		if (found & 1)

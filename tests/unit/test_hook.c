@@ -1,0 +1,236 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/* This program takes over functions of its own libc, once for all tests. */
+
+#include "preload/hook.h"
+#include "preload/real.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static volatile size_t maps, unmaps, advises;
+
+static void *our_mmap(void *addr, size_t len, int prot, int flags, int fd,
+		      off_t offset)
+{
+	maps++;
+	return real_result_ptr(real_mmap(addr, len, prot, flags, fd, offset));
+}
+
+static int our_munmap(void *addr, size_t len)
+{
+	unmaps++;
+	return (int)real_result(real_munmap(addr, len));
+}
+
+static int our_madvise(void *addr, size_t len, int advice)
+{
+	advises++;
+	return (int)real_result(real_madvise(addr, len, advice));
+}
+
+static void never(void)
+{
+	abort();
+}
+
+#define OURS(function) ((void (*)(void))(function))
+
+enum { MUNMAP, MADVISE, MMAP, HOOKS };
+
+static struct hook hooks[] = {
+	{ "munmap", OURS(our_munmap), true, false, false, NULL },
+	{ "madvise", OURS(our_madvise), true, false, false, NULL },
+	{ "mmap", OURS(our_mmap), true, true, false, NULL },
+};
+
+static size_t count_lines(const char *path)
+{
+	static char text[1 << 16];
+	long fd = real_open(path, 0, 0);
+	size_t lines = 0;
+	long n;
+
+	while ((n = real_read((int)fd, text, sizeof(text))) > 0)
+		for (long i = 0; i < n; i++)
+			lines += text[i] == '\n';
+	real_close((int)fd);
+	return lines;
+}
+
+/* No page of libc stays writable and executable. */
+static bool has_writable_code(void)
+{
+	static char text[1 << 16];
+	long fd = real_open("/proc/self/maps", 0, 0);
+	size_t len = 0;
+	long n;
+
+	while ((n = real_read((int)fd, text + len,
+			      sizeof(text) - 1 - len)) > 0)
+		len += (size_t)n;
+	real_close((int)fd);
+	text[len] = '\0';
+	return strstr(text, " rwx");
+}
+
+static int install(void **state)
+{
+	(void)state;
+	assert_true(count_lines("/proc/self/maps") > 0);
+	errno = 77;
+	hook_install(hooks, HOOKS);
+	assert_int_equal(errno, 77);
+	return 0;
+}
+
+/* Valgrind does not see that libc's code has changed, and says so itself. */
+static void skip_unless_taken(void)
+{
+	if (!hook_result()->libc) {
+		print_message("# hooks: %s\n", hook_result()->why_not);
+		skip();
+	}
+}
+
+static void all_taken(void **state)
+{
+	(void)state;
+	if (real_threads() != 1 || getenv("LLFREE_TEST_WRAPPER"))
+		skip();
+	for (size_t i = 0; i < HOOKS; i++) {
+		assert_true(hooks[i].took);
+		assert_null(hooks[i].why_not);
+	}
+	assert_true(hook_result()->libc);
+	assert_string_equal(hook_result()->why_not, "");
+}
+
+static void tests_do_not_count(void **state)
+{
+	(void)state;
+	assert_int_equal(maps + unmaps + advises, 0);
+}
+
+static void calls_by_name(void **state)
+{
+	size_t maps_before = maps, unmaps_before = unmaps;
+	void *memory;
+
+	(void)state;
+	skip_unless_taken();
+	errno = 0;
+	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	assert_ptr_not_equal(memory, MAP_FAILED);
+	memset(memory, 1, 4096);
+	assert_int_equal(munmap(memory, 4096), 0);
+	assert_int_equal(errno, 0);
+	assert_int_equal(munmap((void *)1, 4096), -1);
+	assert_int_equal(errno, EINVAL);
+	assert_int_equal(maps, maps_before + 1);
+	assert_int_equal(unmaps, unmaps_before + 2);
+}
+
+/* All six arguments of a call arrive. */
+static void arguments(void **state)
+{
+	size_t page = real_page_size();
+	long fd = real_open("/proc/self/exe", 0, 0);
+	char *whole, *second;
+
+	(void)state;
+	skip_unless_taken();
+	whole = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE, (int)fd, 0);
+	second = mmap(NULL, page, PROT_READ, MAP_PRIVATE, (int)fd,
+		      (off_t)page);
+	assert_ptr_not_equal(whole, MAP_FAILED);
+	assert_ptr_not_equal(second, MAP_FAILED);
+	assert_memory_equal(whole + page, second, page);
+	munmap(whole, 2 * page);
+	munmap(second, page);
+	real_close((int)fd);
+}
+
+/* The sanitizers bring a malloc of their own. */
+static void calls_inside_libc(void **state)
+{
+	size_t maps_before = maps, unmaps_before = unmaps;
+	void *volatile memory;
+
+	(void)state;
+	skip_unless_taken();
+	memory = malloc(64 << 20);
+	assert_non_null(memory);
+	free(memory);
+#ifndef __SANITIZE_ADDRESS__
+	assert_int_equal(maps, maps_before + 1);
+	assert_int_equal(unmaps, unmaps_before + 1);
+#endif
+}
+
+static void code_is_not_writable(void **state)
+{
+	(void)state;
+	assert_false(has_writable_code());
+}
+
+static void second_time_refused(void **state)
+{
+	struct hook again[] = {
+		{ "munmap", OURS(never), true, false, false, NULL },
+		{ "nosuchfunction", OURS(never), true, false, false, NULL },
+		{ "environ", OURS(never), true, false, false, NULL },
+		{ "memcpy", OURS(never), true, false, false, NULL },
+		{ "mmap", OURS(never), true, true, false, NULL },
+	};
+
+	(void)state;
+	skip_unless_taken();
+	hook_install(again, 5);
+	assert_false(hook_result()->libc);
+	for (size_t i = 0; i < 5; i++)
+		assert_false(again[i].took);
+	assert_string_equal(again[0].why_not,
+			    "already patched by someone else");
+	assert_string_equal(again[1].why_not, "not found in libc");
+	assert_string_equal(again[2].why_not, "not found in libc");
+	assert_string_equal(again[3].why_not, "not found in libc");
+	assert_string_equal(again[4].why_not, "not without the others");
+	assert_non_null(strstr(hook_result()->why_not,
+			       "munmap: already patched by someone else; "
+			       "nosuchfunction: not found in libc"));
+	free(malloc(64 << 20));
+}
+
+static void skipped(void **state)
+{
+	(void)state;
+	hook_skip("LLFREE_HOOK=symbols");
+	assert_false(hook_result()->libc);
+	assert_string_equal(hook_result()->why_not, "LLFREE_HOOK=symbols");
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(tests_do_not_count),
+		cmocka_unit_test(all_taken),
+		cmocka_unit_test(calls_by_name),
+		cmocka_unit_test(arguments),
+		cmocka_unit_test(calls_inside_libc),
+		cmocka_unit_test(code_is_not_writable),
+		cmocka_unit_test(second_time_refused),
+		cmocka_unit_test(skipped),
+	};
+	return cmocka_run_group_tests(tests, install, NULL);
+}
