@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * Threads for tests. cmocka's assertions work on the main thread only, so what
+ * a thread finds wrong ends the program here, with the seed to repeat it.
+ */
+#pragma once
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* Ends the program with place, condition and seed unless it holds. */
+#define must(condition) \
+	((condition) ? (void)0 : must_fail(#condition, __FILE__, __LINE__))
+_Noreturn void must_fail(const char *condition, const char *file, int line);
+
+/* The seed of the run, for must_fail to print; LLFREE_TEST_SEED sets it. */
+extern uint64_t test_seed;
+void test_seed_next(void);
+
+/* Seconds for a test with `share` of all; LLFREE_TEST_SECONDS is the sum. */
+double test_seconds(double share);
+/* Seconds from some start. */
+double test_clock(void);
+
+/* A point where `count` threads wait for each other, again and again. */
+struct meeting {
+	size_t count;
+	atomic_size_t arrived;
+	atomic_size_t round;
+};
+void meet(struct meeting *meeting);
+
+/* Runs body(arg, 0) … body(arg, count - 1), each on a thread; waits. */
+void run_threads(size_t count, void (*body)(void *arg, size_t id), void *arg);
