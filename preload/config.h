@@ -33,7 +33,7 @@ enum config_stats {
 
 enum config_hook {
 	CONFIG_HOOK_SYMBOLS, /* exported symbols only */
-	CONFIG_HOOK_LIBC, /* and the calls inside libc */
+	CONFIG_HOOK_LIBC,    /* and the calls inside libc */
 };
 
 #define CONFIG_PROGRAM_MAX 64
@@ -41,15 +41,15 @@ enum config_hook {
 /* The settings (eight bytes or a path each), and what goes with them. */
 struct config {
 	char program[CONFIG_PROGRAM_MAX]; /* its name, without folders */
-	uint64_t stats; /* enum config_stats */
-	char stats_file[PATH_MAX]; /* pattern; empty: stderr */
-	uint64_t verbose; /* 0 or 1 */
-	uint64_t profile; /* 0 or 1 */
+	uint64_t stats;			  /* enum config_stats */
+	char stats_file[PATH_MAX];	  /* pattern; empty: stderr */
+	uint64_t verbose;		  /* 0 or 1 */
+	uint64_t profile;		  /* 0 or 1 */
 	uint64_t profile_top; /* call sites listed for each of the two lists */
-	uint64_t hook; /* enum config_hook */
-	uint64_t arena; /* bytes of address space to reserve */
-	uint64_t max_region; /* bytes; larger requests are passed on */
-	uint64_t strict; /* 0 or 1: no access after munmap */
+	uint64_t hook;	      /* enum config_hook */
+	uint64_t arena;	      /* bytes of address space to reserve */
+	uint64_t max_region;  /* bytes; larger requests are passed on */
+	uint64_t strict;      /* 0 or 1: no access after munmap */
 };
 
 /* The settings in effect: after the first call, one load. */

@@ -13,8 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define HEAD 4096 /* of the file; program headers come first */
-#define SCRIPTS 4 /* that lead to another, as many as the kernel follows */
+#define HEAD	4096 /* of the file; program headers come first */
+#define SCRIPTS 4    /* that lead to another, as many as the kernel follows */
 
 struct head {
 	_Alignas(ElfW(Ehdr)) char bytes[HEAD + 1]; /* ends with a zero */
@@ -35,7 +35,7 @@ static bool read_head(const char *path, struct head *head)
 	return true;
 }
 
-static const ElfW(Ehdr) *elf_header(const struct head *head)
+static const ElfW(Ehdr) * elf_header(const struct head *head)
 {
 	const ElfW(Ehdr) *ehdr = (const void *)head->bytes;
 
@@ -46,7 +46,7 @@ static const ElfW(Ehdr) *elf_header(const struct head *head)
 }
 
 /* The path of the loader that the program asks for, NULL for a static one. */
-static const char *loader_of(const struct head *head, const ElfW(Ehdr) *ehdr)
+static const char *loader_of(const struct head *head, const ElfW(Ehdr) * ehdr)
 {
 	ElfW(Phdr) phdr;
 
@@ -57,18 +57,18 @@ static const char *loader_of(const struct head *head, const ElfW(Ehdr) *ehdr)
 			return NULL;
 		memcpy(&phdr, head->bytes + at, sizeof(phdr));
 		if (phdr.p_type == PT_INTERP)
-			return phdr.p_offset < head->len ?
-				       head->bytes + phdr.p_offset :
-				       NULL;
+			return phdr.p_offset < head->len
+				       ? head->bytes + phdr.p_offset
+				       : NULL;
 	}
 	return NULL;
 }
 
 /* What the program is loaded with must be what we are loaded with. */
 static bool look_at_elf(const char *path, const struct head *head,
-			const ElfW(Ehdr) *ehdr, char *why, size_t cap)
+			const ElfW(Ehdr) * ehdr, char *why, size_t cap)
 {
-	const ElfW(Ehdr) *own_ehdr;
+	const ElfW(Ehdr) * own_ehdr;
 	const char *loader, *own_loader;
 	struct head own;
 
@@ -117,8 +117,8 @@ static bool look_at_rights(const char *path, char *why, size_t cap)
 		return false;
 	snprintf(why, cap,
 		 gains ? "%s runs with other rights (set-user-ID or alike): "
-			 "the library is not loaded" :
-			 "%s is set-user-ID or set-group-ID: for other users "
+			 "the library is not loaded"
+		       : "%s is set-user-ID or set-group-ID: for other users "
 			 "the library is not loaded",
 		 path);
 	return true;
@@ -134,13 +134,13 @@ static bool interpreter_of(const struct head *head, char *path)
 		return false;
 	start += strspn(start, " \t");
 	len = strcspn(start, " \t\r\n");
-	return len > 0 && snprintf(path, PATH_MAX, "%.*s", (int)len, start) <
-				  PATH_MAX;
+	return len > 0 &&
+	       snprintf(path, PATH_MAX, "%.*s", (int)len, start) < PATH_MAX;
 }
 
 bool elf_look(const char *path, char *why, size_t cap)
 {
-	const ElfW(Ehdr) *ehdr;
+	const ElfW(Ehdr) * ehdr;
 	char next[PATH_MAX];
 	struct head head;
 

@@ -23,9 +23,9 @@ const struct hook_result *hook_result(void)
 /* libc's own symbols                                                        */
 
 struct libc {
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
-	const uint32_t *hash; /* DT_GNU_HASH */
+	const uint32_t *hash;	  /* DT_GNU_HASH */
 	const uint16_t *versions; /* DT_VERSYM */
 	uintptr_t base;
 	uintptr_t start, end; /* of its code */
@@ -37,7 +37,7 @@ static const void *dynamic_ptr(uintptr_t base, ElfW(Addr) value)
 	return (const void *)(value < base ? base + value : value);
 }
 
-static void libc_dynamic(struct libc *libc, const ElfW(Dyn) *dyn)
+static void libc_dynamic(struct libc *libc, const ElfW(Dyn) * dyn)
 {
 	for (; dyn->d_tag != DT_NULL; dyn++) {
 		const void *ptr = dynamic_ptr(libc->base, dyn->d_un.d_ptr);
@@ -86,8 +86,8 @@ static bool libc_find(struct libc *libc)
 {
 	memset(libc, 0, sizeof(*libc));
 	dl_iterate_phdr(libc_visit, libc);
-	return libc->symbols && libc->strings && libc->hash &&
-	       libc->versions && libc->start;
+	return libc->symbols && libc->strings && libc->hash && libc->versions &&
+	       libc->start;
 }
 
 /* Kept for old programs only: not the default version of its name. */
@@ -107,7 +107,7 @@ static uint32_t gnu_hash(const char *name)
  * filter, the filter, the buckets, and for each symbol from the first its hash
  * with bit 0 as end of the bucket.
  */
-static const ElfW(Sym) *libc_symbol(const struct libc *libc, const char *name)
+static const ElfW(Sym) * libc_symbol(const struct libc *libc, const char *name)
 {
 	const uint32_t *table = libc->hash, *buckets, *chain;
 	uint32_t hash = gnu_hash(name), at;
@@ -227,8 +227,8 @@ static bool write_stubs(const struct stubs *stubs, const struct hook *hooks,
 		slot->target = (uintptr_t)code + HOOK_STUB_TEST;
 		hook_arch_write_stub(code, slot);
 	}
-	return !real_failed(real_mprotect(stubs->code, stubs->page,
-					  PROT_READ | PROT_EXEC));
+	return !real_failed(
+		real_mprotect(stubs->code, stubs->page, PROT_READ | PROT_EXEC));
 }
 
 /* ------------------------------------------------------------------------ */
@@ -260,6 +260,15 @@ static bool answers(uint8_t *entry, uintptr_t question)
 	return ok;
 }
 
+/* Behind a library that exports the same name our symbol is not ours: a jump
+ * from libc to libc would never end. */
+static bool in_libc(const struct libc *libc, void (*function)(void))
+{
+	uintptr_t at = (uintptr_t)function;
+
+	return at >= libc->start && at < libc->end;
+}
+
 static const char *take(const struct libc *libc, const struct stubs *stubs,
 			const struct hook *hook, size_t index)
 {
@@ -271,6 +280,8 @@ static const char *take(const struct libc *libc, const struct stubs *stubs,
 
 	if (!entry)
 		return "not found in libc";
+	if (in_libc(libc, hook->ours))
+		return "ours is libc's own";
 	refused = hook_arch_refuse(entry, size, stubs->alone, &offset);
 	if (refused)
 		return refused;
@@ -317,9 +328,9 @@ static void take_all(const struct libc *libc, const struct stubs *stubs,
 	for (size_t i = 0; i < count; i++) {
 		struct hook *hook = &hooks[i];
 
-		hook->why_not = hook->needs_all && !result.libc ?
-					"not without the others" :
-					take(libc, stubs, hook, i);
+		hook->why_not = hook->needs_all && !result.libc
+					? "not without the others"
+					: take(libc, stubs, hook, i);
 		hook->took = !hook->why_not;
 		if (hook->took)
 			continue;
@@ -340,8 +351,7 @@ void hook_install(struct hook *hooks, size_t count)
 		skip_all(hooks, count, "libc.so.6 not found");
 		return;
 	}
-	if (!map_stubs(&libc, &stubs) ||
-	    count > stubs.page / HOOK_STUB_SIZE) {
+	if (!map_stubs(&libc, &stubs) || count > stubs.page / HOOK_STUB_SIZE) {
 		skip_all(hooks, count, "no room for stubs near libc");
 		return;
 	}

@@ -32,7 +32,7 @@ struct hook {
 };
 
 struct hook_result {
-	bool libc; /* every entry took */
+	bool libc;	   /* every entry took */
 	char why_not[400]; /* "" when libc; else "mmap: reason; …" */
 };
 

@@ -56,8 +56,7 @@ fail(int status, const char *format, ...)
 
 static void put_env(const char *name, const char *value)
 {
-	int result = value[0] == '\0' ? unsetenv(name) :
-					setenv(name, value, 1);
+	int result = value[0] == '\0' ? unsetenv(name) : setenv(name, value, 1);
 
 	if (result != 0)
 		fail(STATUS_FAILED, "%s: %s", name, strerror(errno));
@@ -84,8 +83,7 @@ static void set(const char *name, const char *value)
 		fail(STATUS_FAILED,
 		     "%s: no such setting, see llfree-run --list", name);
 	config_defaults(&settings);
-	if (value[0] != '\0' &&
-	    config_set(&settings, full, value) != CONFIG_OK)
+	if (value[0] != '\0' && config_set(&settings, full, value) != CONFIG_OK)
 		fail_value(full, value);
 	put_env(full, value);
 }
@@ -115,7 +113,7 @@ static void list_settings(void)
 /* The command line                                                          */
 
 struct request {
-	char **command; /* the program and its arguments; NULL: none */
+	char **command;	   /* the program and its arguments; NULL: none */
 	const char *stats; /* NULL: not asked for */
 	const char *stats_file;
 };
@@ -150,7 +148,8 @@ static const struct argp_option options[] = {
 	  "Report on stderr when the program ends, as text or as JSON", 0 },
 	{ "stats-file", KEY_STATS_FILE, "FILE", 0,
 	  "Write the report to FILE; %p in it is the process, %n the "
-	  "program's name", 0 },
+	  "program's name",
+	  0 },
 	{ "set", KEY_SET, "NAME=VALUE", 0,
 	  "Set NAME, with or without LLFREE_; no VALUE: the default", 0 },
 	{ "list", KEY_LIST, NULL, 0,
@@ -275,8 +274,8 @@ __attribute__((noreturn)) static void become(char **command)
 
 	execvp(command[0], command);
 	error = errno;
-	fail(error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN,
-	     "%s: %s", command[0], strerror(error));
+	fail(error == ENOENT ? STATUS_NOT_FOUND : STATUS_CANNOT_RUN, "%s: %s",
+	     command[0], strerror(error));
 }
 
 int main(int argc, char **argv)

@@ -14,7 +14,7 @@
 
 /* The program's own table, in a mapping of its file. */
 static struct {
-	const ElfW(Sym) *symbols;
+	const ElfW(Sym) * symbols;
 	const char *strings;
 	size_t count;
 	size_t strings_len;
@@ -30,11 +30,11 @@ static const void *in_file(const char *file, size_t len, uint64_t offset,
 }
 
 static void take_table(const char *file, size_t len,
-		       const ElfW(Shdr) *sections, size_t count,
-		       const ElfW(Shdr) *table)
+		       const ElfW(Shdr) * sections, size_t count,
+		       const ElfW(Shdr) * table)
 {
 	size_t symbols = table->sh_size / sizeof(ElfW(Sym));
-	const ElfW(Shdr) *strings;
+	const ElfW(Shdr) * strings;
 
 	if (table->sh_link >= count)
 		return;
@@ -53,7 +53,7 @@ static void take_table(const char *file, size_t len,
 static void read_file(const char *file, size_t len)
 {
 	const ElfW(Ehdr) *ehdr = (const void *)file;
-	const ElfW(Shdr) *sections;
+	const ElfW(Shdr) * sections;
 
 	if (len < sizeof(*ehdr) || memcmp(ehdr->e_ident, ELFMAG, SELFMAG) != 0)
 		return;

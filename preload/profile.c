@@ -13,14 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH 8 /* frames that tell one site from another */
-#define SITES (1u << 14) /* a power of two */
-#define PROBES 32 /* places that a site may take */
+#define DEPTH  8	  /* frames that tell one site from another */
+#define SITES  (1u << 14) /* a power of two */
+#define PROBES 32	  /* places that a site may take */
 
 enum { PASSED, SERVED, KINDS };
 
 struct site {
-	_Atomic uint64_t hash; /* 0: free; set once */
+	_Atomic uint64_t hash;	/* 0: free; set once */
 	_Atomic uint64_t depth; /* frames to read, stored after them */
 	uintptr_t frames[DEPTH];
 	_Atomic uint64_t bytes[KINDS];
@@ -71,8 +71,8 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 		return &elsewhere;
 	for (size_t i = 0; i < PROBES; i++) {
 		struct site *site = &sites[(hash + i) % SITES];
-		uint64_t found = atomic_load_explicit(&site->hash,
-						      memory_order_relaxed);
+		uint64_t found =
+			atomic_load_explicit(&site->hash, memory_order_relaxed);
 
 		if (found == hash ||
 		    (found == 0 && claim(site, hash, frames, depth)))
@@ -84,9 +84,9 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 /* ------------------------------------------------------------------------ */
 /* Walks and forks                                                           */
 
-static atomic_int walks; /* under way */
+static atomic_int walks;   /* under way */
 static atomic_bool paused; /* a fork is under way */
-static bool unsafe; /* in this child: a lock may be held by nobody */
+static bool unsafe;	   /* in this child: a lock may be held by nobody */
 
 static size_t guarded_walk(uintptr_t *frames)
 {
@@ -298,8 +298,7 @@ static void json_frame(struct say *say, uintptr_t frame)
 
 static void say_frames(struct say *say, const struct site *site, bool json)
 {
-	size_t depth = atomic_load_explicit(&site->depth,
-					    memory_order_acquire);
+	size_t depth = atomic_load_explicit(&site->depth, memory_order_acquire);
 
 	for (size_t i = 0; i < depth; i++) {
 		if (json)
@@ -359,14 +358,12 @@ static void say_kind(struct say *say, size_t kind, size_t top)
 {
 	struct total total = total_of(kind), unknown = unknown_of(kind);
 
-	say_text(say, kind == SERVED ? "call sites of served memory: " :
-				       "call sites of passed memory: ");
+	say_text(say, kind == SERVED ? "\nCall sites of memory served ("
+				     : "\nCall sites of memory passed (");
+	say_u64(say, total.sites < top ? total.sites : top);
+	say_text(say, " of ");
 	say_u64(say, total.sites);
-	say_text(say, ", ");
-	say_bytes(say, total.bytes);
-	say_text(say, ", ");
-	say_u64(say, total.calls);
-	say_text(say, " calls\n");
+	say_text(say, ")\n");
 	say_list(say, kind, top, false, total.bytes);
 	if (unknown.calls == 0)
 		return;

@@ -83,8 +83,7 @@ static inline long real_madvise(void *addr, size_t len, int advice)
 
 static inline long real_mprotect(void *addr, size_t len, int prot)
 {
-	return real_syscall(SYS_mprotect, (long)addr, (long)len, prot, 0, 0,
-			    0);
+	return real_syscall(SYS_mprotect, (long)addr, (long)len, prot, 0, 0, 0);
 }
 
 static inline long real_pkey_mprotect(void *addr, size_t len, int prot,
@@ -102,8 +101,8 @@ static inline long real_brk(void *addr)
 
 static inline long real_mincore(void *addr, size_t len, unsigned char *vec)
 {
-	return real_syscall(SYS_mincore, (long)addr, (long)len, (long)vec, 0,
-			    0, 0);
+	return real_syscall(SYS_mincore, (long)addr, (long)len, (long)vec, 0, 0,
+			    0);
 }
 
 static inline long real_mlock(const void *addr, size_t len)
@@ -130,8 +129,8 @@ static inline long real_mbind(void *addr, unsigned long len, int mode,
 			      const unsigned long *nodes, unsigned long max,
 			      unsigned flags)
 {
-	return real_syscall(SYS_mbind, (long)addr, (long)len, mode,
-			    (long)nodes, (long)max, flags);
+	return real_syscall(SYS_mbind, (long)addr, (long)len, mode, (long)nodes,
+			    (long)max, flags);
 }
 
 static inline long real_msync(void *addr, size_t len, int flags)
@@ -202,8 +201,8 @@ static inline long real_fcntl(int fd, int command, long arg)
 static inline long real_ppoll(struct pollfd *fds, unsigned long count,
 			      const struct timespec *timeout)
 {
-	return real_syscall(SYS_ppoll, (long)fds, (long)count, (long)timeout,
-			    0, 0, 0);
+	return real_syscall(SYS_ppoll, (long)fds, (long)count, (long)timeout, 0,
+			    0, 0);
 }
 
 /* Process and signals */
@@ -230,8 +229,8 @@ static inline long real_rt_sigprocmask(int how, const uint64_t *set,
 
 static inline long real_rt_sigpending(uint64_t *set)
 {
-	return real_syscall(SYS_rt_sigpending, (long)set, sizeof(*set), 0, 0,
-			    0, 0);
+	return real_syscall(SYS_rt_sigpending, (long)set, sizeof(*set), 0, 0, 0,
+			    0);
 }
 
 static inline long real_rt_sigtimedwait(const uint64_t *set,

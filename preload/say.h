@@ -31,11 +31,11 @@
 struct say {
 	char *buf;
 	size_t cap;
-	size_t len; /* bytes in buf that are not written yet */
+	size_t len;    /* bytes in buf that are not written yet */
 	size_t column; /* characters since the last line break */
 	int fd;
 	bool failed; /* text was lost */
-	bool comma; /* JSON: the next element needs a comma before it */
+	bool comma;  /* JSON: the next element needs a comma before it */
 };
 
 struct say say_to(int fd, char *buf, size_t cap);
@@ -63,8 +63,7 @@ void say_pad(struct say *say, size_t column);
 /* Right-aligned: the value ends before column `end`. */
 void say_u64_at(struct say *say, size_t end, uint64_t value);
 void say_bytes_at(struct say *say, size_t end, uint64_t bytes);
-void say_percent_at(struct say *say, size_t end, uint64_t part,
-		    uint64_t whole);
+void say_percent_at(struct say *say, size_t end, uint64_t part, uint64_t whole);
 void say_text_at(struct say *say, size_t end, const char *text);
 
 /*
@@ -83,5 +82,4 @@ void say_json_string(struct say *say, const char *text);
 /* Key and value in one. */
 void say_json_member_u64(struct say *say, const char *key, uint64_t value);
 void say_json_member_bool(struct say *say, const char *key, bool value);
-void say_json_member_string(struct say *say, const char *key,
-			    const char *text);
+void say_json_member_string(struct say *say, const char *key, const char *text);

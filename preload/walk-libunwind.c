@@ -50,8 +50,8 @@ static bool readable(uintptr_t addr)
 }
 
 /* In place of libunwind's own. Pages that this walk has seen need no check. */
-static int read_word(unw_addr_space_t space, unw_word_t addr,
-		     unw_word_t *value, int write, void *arg)
+static int read_word(unw_addr_space_t space, unw_word_t addr, unw_word_t *value,
+		     int write, void *arg)
 {
 	uintptr_t page = addr / 4096;
 

@@ -88,7 +88,7 @@ static void sizes(void **state)
 		{ "2G", UINT64_C(2) << 30 },
 		{ "16T", UINT64_C(16) << 40 },
 		{ "16777215", 0 }, /* too small */
-		{ "17T", 0 }, /* too large */
+		{ "17T", 0 },	   /* too large */
 		{ "0", 0 },
 		{ "-1", 0 },
 		{ "+16M", 0 },
@@ -101,8 +101,8 @@ static void sizes(void **state)
 		{ "0x1000000", 0 },
 		{ "18446744073709551616", 0 }, /* 2^64 */
 		{ "18446744073726328832", 0 }, /* 2^64 + 16M */
-		{ "16777216T", 0 }, /* 2^64 */
-		{ "16777232T", 0 }, /* 2^64 + 16T */
+		{ "16777216T", 0 },	       /* 2^64 */
+		{ "16777232T", 0 },	       /* 2^64 + 16T */
 	};
 
 	(void)state;
@@ -114,11 +114,10 @@ static void sizes(void **state)
 		config_defaults(&settings);
 		before = settings.arena;
 		error = config_set(&settings, "ARENA", cases[i].text);
-		assert_int_equal(error, cases[i].bytes ? CONFIG_OK :
-							 CONFIG_BAD_VALUE);
-		assert_int_equal(settings.arena, cases[i].bytes ?
-							 cases[i].bytes :
-							 before);
+		assert_int_equal(error,
+				 cases[i].bytes ? CONFIG_OK : CONFIG_BAD_VALUE);
+		assert_int_equal(settings.arena,
+				 cases[i].bytes ? cases[i].bytes : before);
 	}
 }
 
@@ -210,9 +209,8 @@ static void unknown_ones_when_verbose(void **state)
 
 	(void)state;
 	assert_int_equal(read_env(&settings, env), 2);
-	assert_string_equal(said,
-			    "llfree: LLFREE_ARENAS: no such setting\n"
-			    "llfree: LLFREE_?[31m: no such setting\n");
+	assert_string_equal(said, "llfree: LLFREE_ARENAS: no such setting\n"
+				  "llfree: LLFREE_?[31m: no such setting\n");
 }
 
 static void values_stay_on_one_line(void **state)
@@ -234,14 +232,10 @@ static void patterns(void **state)
 		const char *pattern;
 		const char *path; /* NULL: not accepted */
 	} cases[] = {
-		{ "plain", "plain" },
-		{ "%n-%p.json", "prog-123.json" },
-		{ "100%%", "100%" },
-		{ "%%p", "%p" },
-		{ "%", NULL },
-		{ "a%", NULL },
-		{ "%d", NULL },
-		{ "%%%", NULL },
+		{ "plain", "plain" }, { "%n-%p.json", "prog-123.json" },
+		{ "100%%", "100%" },  { "%%p", "%p" },
+		{ "%", NULL },	      { "a%", NULL },
+		{ "%d", NULL },	      { "%%%", NULL },
 	};
 
 	(void)state;
@@ -256,8 +250,8 @@ static void patterns(void **state)
 				 cases[i].path ? CONFIG_OK : CONFIG_BAD_VALUE);
 		if (!cases[i].path)
 			continue;
-		assert_true(config_stats_path(&settings, 123, path,
-					      sizeof(path)));
+		assert_true(
+			config_stats_path(&settings, 123, path, sizeof(path)));
 		assert_string_equal(path, cases[i].path);
 	}
 }

@@ -75,8 +75,7 @@ static bool has_writable_code(void)
 	size_t len = 0;
 	long n;
 
-	while ((n = real_read((int)fd, text + len,
-			      sizeof(text) - 1 - len)) > 0)
+	while ((n = real_read((int)fd, text + len, sizeof(text) - 1 - len)) > 0)
 		len += (size_t)n;
 	real_close((int)fd);
 	text[len] = '\0';
@@ -151,8 +150,7 @@ static void arguments(void **state)
 	(void)state;
 	skip_unless_taken();
 	whole = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE, (int)fd, 0);
-	second = mmap(NULL, page, PROT_READ, MAP_PRIVATE, (int)fd,
-		      (off_t)page);
+	second = mmap(NULL, page, PROT_READ, MAP_PRIVATE, (int)fd, (off_t)page);
 	assert_ptr_not_equal(whole, MAP_FAILED);
 	assert_ptr_not_equal(second, MAP_FAILED);
 	assert_memory_equal(whole + page, second, page);
@@ -191,21 +189,23 @@ static void second_time_refused(void **state)
 		{ "nosuchfunction", OURS(never), true, false, false, NULL },
 		{ "environ", OURS(never), true, false, false, NULL },
 		{ "memcpy", OURS(never), true, false, false, NULL },
+		{ "mprotect", OURS(mprotect), true, false, false, NULL },
 		{ "mmap", OURS(never), true, true, false, NULL },
 	};
 
 	(void)state;
 	skip_unless_taken();
-	hook_install(again, 5);
+	hook_install(again, 6);
 	assert_false(hook_result()->libc);
-	for (size_t i = 0; i < 5; i++)
+	for (size_t i = 0; i < 6; i++)
 		assert_false(again[i].took);
 	assert_string_equal(again[0].why_not,
 			    "already patched by someone else");
 	assert_string_equal(again[1].why_not, "not found in libc");
 	assert_string_equal(again[2].why_not, "not found in libc");
 	assert_string_equal(again[3].why_not, "not found in libc");
-	assert_string_equal(again[4].why_not, "not without the others");
+	assert_string_equal(again[4].why_not, "ours is libc's own");
+	assert_string_equal(again[5].why_not, "not without the others");
 	assert_non_null(strstr(hook_result()->why_not,
 			       "munmap: already patched by someone else; "
 			       "nosuchfunction: not found in libc"));

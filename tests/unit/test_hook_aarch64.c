@@ -13,11 +13,11 @@
 
 #include <string.h>
 
-#define NOP 0xd503201f
-#define BTI_C 0xd503245f
+#define NOP    0xd503201f
+#define BTI_C  0xd503245f
 #define MOV_X8 0xd2801ae8 /* mov x8, #215 */
-#define SVC 0xd4000001
-#define WORDS 4
+#define SVC    0xd4000001
+#define WORDS  4
 
 struct code {
 	uint32_t words[WORDS];
@@ -77,8 +77,7 @@ static void jumps_into_what_is_replaced(void **state)
 	(void)state;
 	for (size_t i = 0; i < sizeof(back_by_two) / 4; i++) {
 		struct code back = { { NOP, MOV_X8, back_by_two[i], NOP } };
-		struct code short_of = { { NOP, MOV_X8, NOP,
-					   back_by_two[i] } };
+		struct code short_of = { { NOP, MOV_X8, NOP, back_by_two[i] } };
 
 		assert_string_equal(refused(back, true, &offset),
 				    "jumps back to its start");
