@@ -27,7 +27,7 @@ demo() { # NAME COMMAND...
 	under_preload LLFREE_STATS=1 "$@"
 	mkdir "$tmp/$name"
 	under_preload LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/$name/%n.%p" \
-		"$@" >"$tmp/$name.out"
+		"$@" >"$tmp/$name.out" 2>&1
 	report served "$name" "$share_wanted" "$tmp/$name" >"$tmp/$name.share" || {
 		echo "demo: $name: less than $share_wanted %:" \
 			"$(cat "$tmp/$name.share")" >&2
@@ -35,8 +35,8 @@ demo() { # NAME COMMAND...
 	}
 	cat <<-EOT
 
-	What one sees: an unmodified $name got its memory from one arena of LLFree:
-	$(cat "$tmp/$name.share"). The kernel had the rest, for the reasons listed.
+	What one sees: an unmodified $name had its memory from an arena of LLFree,
+	$(cat "$tmp/$name.share"); the rest is listed with reasons.
 	EOT
 }
 

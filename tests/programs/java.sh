@@ -7,7 +7,7 @@
 . "$srcdir/tests/programs/program.sh"
 
 needs javac java
-scale=$(size 1 8)
+scale=$(size 1 5)
 
 # The machine writes what it measured to files of its own: not wanted here.
 run() {

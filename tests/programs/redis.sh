@@ -7,8 +7,8 @@
 . "$srcdir/tests/programs/program.sh"
 
 needs redis-server redis-benchmark redis-cli
-requests=$(size 20000 200000)
-keys=$(size 5000 200000)
+requests=$(size 20000 60000)
+keys=$(size 5000 60000)
 
 # Commands whose answers do not depend on time.
 prepare() {

@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 
-# What the JSON reports of a run say, one file for each process in FOLDER.
+# What the JSON reports of a run say: FOLDER has a file for each process, with
+# a line for each program that the process was.
 #
 #   report.pl balance FOLDER            every report's counters agree
 #   report.pl served NAME PERCENT FOLDER
@@ -26,11 +27,11 @@ sub read_reports {
 	my @reports;
 	for my $file (sort glob "$folder/*") {
 		open my $in, '<', $file or die "$file: $!\n";
-		local $/ = undef;
-		my $text = <$in>;
-		my $report = eval { decode_json($text) }
-			or die "$file is not JSON: $@\n$text\n";
-		push @reports, $report;
+		my @lines = <$in> or die "$file is empty\n";
+		for my $line (@lines) {
+			push @reports, eval { decode_json($line) }
+				// die "$file is not JSON: $@\n$line\n";
+		}
 	}
 	@reports or die "no report in $folder\n";
 	return @reports;
@@ -43,6 +44,8 @@ sub wrong {
 		or push @wrong, 'pages inherited + served != live + given back';
 	$b->{free_counted} == $b->{free_scanned}
 		or push @wrong, 'free pages by counters != by scan';
+	$b->{frames} == $b->{free_scanned} + $b->{live} + $b->{lost}
+		or push @wrong, 'pages != free + live + lost';
 	$b->{live} * 4096 == $report->{memory}{live}
 		or push @wrong, 'live pages != live memory';
 	return @wrong;
@@ -92,7 +95,8 @@ sub served {
 	my @reports = read_reports($folder);
 	my ($n, $served, $missed) = total(@reports);
 	my $share = share($served, $missed);
-	printf "%d bytes served, %d could be: %.1f %%\n", $served, $served + $missed, $share;
+	printf "%.1f MiB served of %.1f MiB that could be: %.1f %%\n",
+		$served / 2**20, ($served + $missed) / 2**20, $share;
 	my $found = grep { index($_->{program}, $name) >= 0 } @reports;
 	print "no report of a program called $name\n" unless $found;
 	print "nothing served\n" unless $served || !$percent;

@@ -30,13 +30,13 @@ tap_ok "passes when it should" grep -q '^ok 1 - works without' "$tmp/out"
 # report FIELD=VALUE...: a report that is right but for these.
 report() {
 	inherited=2 served=10 given_back=9 live=3 counted=7 scanned=7
-	memory=12288 served_bytes=90 full_bytes=10
+	frames=11 lost=1 memory=12288 served_bytes=90 full_bytes=10
 	for change; do
 		eval "$change"
 	done
 	rm -rf "$tmp/reports"
 	mkdir "$tmp/reports"
-	cat >"$tmp/reports/some.1" <<-EOT
+	tr -d '\n' >"$tmp/reports/some.1" <<-EOT
 	{ "program": "some", "pid": 1,
 	  "calls": { "mmap": {"served_bytes": $served_bytes},
 	             "mremap": {"served_bytes": 0} },
@@ -45,6 +45,7 @@ report() {
 	  "memory": { "live": $memory },
 	  "balance": { "inherited": $inherited, "served": $served,
 	             "given_back": $given_back, "live": $live,
+	             "frames": $frames, "lost": $lost,
 	             "free_counted": $counted, "free_scanned": $scanned } }
 	EOT
 }
@@ -63,7 +64,7 @@ served() { # NAME PERCENT CHANGE...
 
 tap_ok "balanced" balance
 for change in inherited=1 served=11 given_back=8 live=4 counted=8 scanned=6 \
-	memory=4096; do
+	frames=12 lost=0 memory=4096; do
 	tap_not "not balanced: $change" balance "$change"
 done
 tap_ok "enough served" served som 90
@@ -71,6 +72,19 @@ tap_not "too little served" served som 91
 tap_not "nothing served" served som 90 served_bytes=0 full_bytes=0
 tap_ok "nothing to serve, and nothing wanted" served som 0 served_bytes=0
 tap_not "another program" served other 90
+
+# A program that was replaced by another one: a line each.
+second() {
+	report "$@"
+	cp "$tmp/reports/some.1" "$tmp/second"
+	report
+	echo >>"$tmp/reports/some.1"
+	cat "$tmp/second" >>"$tmp/reports/some.1"
+	perl "$programs/report.pl" balance "$tmp/reports"
+}
+
+tap_ok "two programs in one file" second
+tap_not "of two programs, one is not balanced" second live=4
 
 rm "$tmp/reports/some.1"
 tap_not "no report" perl "$programs/report.pl" balance "$tmp/reports"

@@ -74,6 +74,6 @@ public class Work {
 		System.out.println("direct " + direct(scale));
 		System.out.println("packed " + packed(scale));
 		System.out.println("threads " + threads(scale));
-		System.err.println("warning on stderr");
+		System.err.println("this line goes to stderr");
 	}
 }

@@ -24,6 +24,6 @@ BEGIN {
 	while (length(wide) < 4000000)
 		wide = wide wide
 	print "wide", length(wide)
-	print "warning on stderr" >"/dev/stderr"
+	print "this line goes to stderr" >"/dev/stderr"
 	exit 0
 }

@@ -104,7 +104,7 @@ int main(int argc, char **argv)
 		std::cout << ' ' << sum;
 	std::cout << "\ncontainers " << containers(scale) << "\ntext "
 		  << text(scale) << "\nexceptions " << exceptions(scale) << '\n';
-	std::cerr << "warning on stderr\n";
+	std::cerr << "this line goes to stderr\n";
 	std::vector<double> large(5000000 * size_t(scale));
 	std::cout << "large "
 		  << std::accumulate(large.begin(), large.end(), 1.0) << '\n';

@@ -65,7 +65,7 @@ async function main() {
 	const scale = Number(process.argv[2]);
 	for (const job of [objects, garbage, buffers, typed, workers, child])
 		console.log(job.name, String(await job(scale)));
-	console.error('warning on stderr');
+	console.error('this line goes to stderr');
 }
 
 if (isMainThread)

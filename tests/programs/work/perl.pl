@@ -54,4 +54,4 @@ print join(' ', 'hashes', hashes()), "\n";
 print join(' ', 'lists', lists()), "\n";
 print join(' ', 'strings', strings()), "\n";
 print join(' ', 'children', children()), "\n";
-warn "warning on stderr\n";
+warn "this line goes to stderr\n";

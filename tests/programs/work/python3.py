@@ -123,4 +123,4 @@ PARENT = os.getpid()
 for job in (dicts, lists, strings, buffers, maps, threads, processes, forks,
             programs):
     print(job.__name__, job(), flush=True)
-print("warning on stderr", file=sys.stderr)
+print("this line goes to stderr", file=sys.stderr)
