@@ -234,17 +234,27 @@ static bool write_stubs(const struct stubs *stubs, const struct hook *hooks,
 /* ------------------------------------------------------------------------ */
 /* Taking over                                                               */
 
-/* The page stays executable throughout: other threads may be on it. */
-static bool store(uint8_t *place, uint64_t word, size_t page)
+/* From the lowest page of an entry to the highest: few mappings of libc get
+ * split, and few calls do it. Executable throughout, as others may be on it. */
+static bool protect(const struct libc *libc, const struct stubs *stubs,
+		    const struct hook *hooks, size_t count, int prot)
 {
-	void *start = (void *)((uintptr_t)place / page * page);
+	uintptr_t low = UINTPTR_MAX, high = 0;
 
-	if (real_failed(real_mprotect(start, page,
-				      PROT_READ | PROT_WRITE | PROT_EXEC)))
-		return false;
-	hook_arch_store(place, word);
-	real_mprotect(start, page, PROT_READ | PROT_EXEC);
-	return true;
+	for (size_t i = 0; i < count; i++) {
+		size_t size;
+		uintptr_t at =
+			(uintptr_t)libc_function(libc, hooks[i].symbol, &size);
+
+		low = at && at < low ? at : low;
+		high = at > high ? at : high;
+	}
+	if (high == 0)
+		return true;
+	low = low / stubs->page * stubs->page;
+	high = high / stubs->page * stubs->page + stubs->page;
+	return !real_failed(
+		real_mprotect((void *)low, high - low, prot | PROT_EXEC));
 }
 
 typedef uintptr_t (*test_call_t)(uintptr_t, uintptr_t, uintptr_t, uintptr_t,
@@ -285,14 +295,13 @@ static const char *take(const struct libc *libc, const struct stubs *stubs,
 	refused = hook_arch_refuse(entry, size, stubs->alone, &offset);
 	if (refused)
 		return refused;
-	before = hook_arch_load(entry + offset);
-	if (!store(entry + offset,
-		   hook_arch_jump(entry + offset,
-				  stubs->code + index * HOOK_STUB_SIZE),
-		   stubs->page))
-		return "its code cannot be made writable";
-	if (hook->test && !answers(entry, slot->cookie)) {
-		store(entry + offset, before, stubs->page);
+	entry += offset;
+	before = hook_arch_load(entry);
+	hook_arch_store(entry,
+			hook_arch_jump(entry,
+				       stubs->code + index * HOOK_STUB_SIZE));
+	if (hook->test && !answers(entry - offset, slot->cookie)) {
+		hook_arch_store(entry, before);
 		return "the test call did not arrive";
 	}
 	__atomic_store_n(&slot->target, slot->ours, __ATOMIC_RELEASE);
@@ -355,9 +364,14 @@ void hook_install(struct hook *hooks, size_t count)
 		skip_all(hooks, count, "no room for stubs near libc");
 		return;
 	}
-	if (write_stubs(&stubs, hooks, count))
-		take_all(&libc, &stubs, hooks, count);
-	else
+	if (!write_stubs(&stubs, hooks, count)) {
 		skip_all(hooks, count, "stubs cannot be made executable");
+	} else if (!protect(&libc, &stubs, hooks, count,
+			    PROT_READ | PROT_WRITE)) {
+		skip_all(hooks, count, "libc's code cannot be made writable");
+	} else {
+		take_all(&libc, &stubs, hooks, count);
+		protect(&libc, &stubs, hooks, count, PROT_READ);
+	}
 	real_mprotect(stubs.slots, stubs.page, PROT_READ);
 }
