@@ -68,6 +68,37 @@ for setting in $settings; do
 	tap_ok "LLFREE_VERBOSE shows $setting" grep -q "^  $setting=" "$tmp/err"
 done
 
+# Before libc has the environment: a resolver of the program's own functions.
+cat >"$tmp/early.c" <<'EOT'
+#include <stdio.h>
+#include <sys/mman.h>
+static char *memory;
+static void function(void)
+{
+	puts("works");
+}
+static void *resolver(void)
+{
+	memory = mmap(0, 1 << 20, PROT_READ | PROT_WRITE,
+		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	return function;
+}
+void resolved(void) __attribute__((ifunc("resolver")));
+int main(void)
+{
+	memory[0] = 1;
+	resolved();
+}
+EOT
+if $CC -o "$tmp/early" "$tmp/early.c" 2>/dev/null; then
+	with LLFREE_ARENA=%z LLFREE_STATS=json "$tmp/early" || :
+	tap_ok "a very early call: works" works
+	tap_ok "settings are known by then" grep -q '^llfree: LLFREE_ARENA=%z' "$tmp/err"
+	tap_ok "and kept" grep -q '"program": "early".*"stats": "json"' "$tmp/err"
+else
+	tap_skip "a very early call" "the compiler has no ifunc"
+fi
+
 # Not even when stderr is closed, or the reader has gone.
 tap_ok "no stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 true 2>&-"
 tap_ok "a full stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 true 2>/dev/full"
