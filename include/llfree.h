@@ -461,20 +461,22 @@ llfree_counters_t llfree_counters(const llfree_t *self);
 /* ------------------------------------------------------------------------ */
 /* Debugging                                                                 */
 
-/* Takes a piece of text; programs declare `text` with or without const. */
-#ifdef __cplusplus
+/* Takes a line of text; the second is how some programs declare it. */
 typedef void (*llfree_writer_t)(void *arg, const char *text);
-#else
-typedef union {
-	void (*write)(void *arg, const char *text);
-	void (*write_mutable)(void *arg, char *text);
-} llfree_writer_t __attribute__((transparent_union));
-#endif
+typedef void (*llfree_mutable_writer_t)(void *arg, char *text);
 
 /* One summary through the platform's log; all trees and slots to `writer`. */
 void llfree_print(const llfree_t *self);
 void llfree_print_debug(const llfree_t *self, llfree_writer_t writer,
 			void *arg);
+void llfree_print_debug_mutable(const llfree_t *self,
+				llfree_mutable_writer_t writer, void *arg);
+#ifndef __cplusplus
+#define llfree_print_debug(self, writer, arg)                         \
+	_Generic((writer),                                            \
+		llfree_mutable_writer_t: llfree_print_debug_mutable,  \
+		default: llfree_print_debug)((self), (writer), (arg))
+#endif
 
 /*
  * Checks every invariant of an allocator at rest. Alone. Silent when all is

@@ -12,15 +12,6 @@ static bitfield_t bitfield_read(const bitfield_t *self)
 	return copy;
 }
 
-static bool bitfield_equal(const bitfield_t *a, const bitfield_t *b)
-{
-	row_t differ = 0;
-
-	for (size_t i = 0; i < BITFIELD_ROWS; i++)
-		differ |= a->rows[i] ^ b->rows[i];
-	return differ == 0;
-}
-
 /* First frame from `from` on that is taken (or free); the end if none. */
 static size_t find_next(const bitfield_t *self, size_t from, bool taken)
 {
@@ -64,16 +55,10 @@ bool bitfield_take_run(bitfield_t *self, want_t want, size_t *first,
 {
 	bitfield_t seen = bitfield_read(self);
 
-	for (;;) {
-		if (find_run(&seen, want, first) &&
-		    bitfield_set(self, *first, want.frames, lost))
+	while (find_run(&seen, want, first)) {
+		if (bitfield_set(self, *first, want.frames, lost))
 			return true;
-
-		bitfield_t again = bitfield_read(self);
-
-		if (bitfield_equal(&seen, &again) &&
-		    !find_run(&again, want, first))
-			return false;
-		seen = again;
+		seen = bitfield_read(self);
 	}
+	return false;
 }

@@ -170,6 +170,18 @@ static inline bool bitfield_set(bitfield_t *self, size_t first, size_t frames,
 	return true;
 }
 
+static inline bool bitfield_is_clear(const bitfield_t *self, size_t first,
+				     size_t frames)
+{
+	for (span_part_t part; frames > 0;
+	     frames -= part.frames, first += part.frames) {
+		part = span_part(first, frames);
+		if (atom_load(&self->rows[part.row]) & part.mask)
+			return false;
+	}
+	return true;
+}
+
 static inline bool bitfield_is_set(const bitfield_t *self, size_t first,
 				   size_t frames)
 {
@@ -224,10 +236,8 @@ HOT bool bitfield_take_order(bitfield_t *self, size_t row, unsigned order,
 bool bitfield_has_run(const bitfield_t *self, want_t want);
 
 /*
- * Takes any run that fits, also across rows. A search that fails has seen the same
- * bits twice in a row, so that at one moment there was no run: a run that is
- * freed behind the search while another goes in front of it is not missed.
- * Each repetition means that another thread changed a bit.
+ * Takes any run that fits, also across rows. It looks again when another
+ * thread was faster, but may miss a run that comes behind it.
  */
 bool bitfield_take_run(bitfield_t *self, want_t want, size_t *first,
 		       size_t *lost);

@@ -116,7 +116,7 @@ ll_tree_stats_t llfree_tree_stats(const llfree_t *self)
 
 llfree_counters_t llfree_counters(const llfree_t *self)
 {
-	llfree_counters_t sum = { .retries = atom_load(&llfree_retries) };
+	llfree_counters_t sum = { .retries = atom_retries() };
 
 	for (size_t i = 0; i <= upper_slots(self); i++) {
 		const local_t *local = &self->locals[i];
@@ -208,20 +208,43 @@ static line_t slot_line(const llfree_t *self, size_t i)
 	return line;
 }
 
-void llfree_print_debug(const llfree_t *self, llfree_writer_t writer,
-			void *arg)
+void (llfree_print_debug)(const llfree_t *self, llfree_writer_t writer,
+			  void *arg)
 {
 	line_t line = summary(self);
 
-	writer.write(arg, line.text);
+	writer(arg, line.text);
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		line = tree_line(self, tree_id(i));
-		writer.write(arg, line.text);
+		writer(arg, line.text);
 	}
 	for (size_t i = 0; i < upper_slots(self); i++) {
 		line = slot_line(self, i);
-		writer.write(arg, line.text);
+		writer(arg, line.text);
 	}
+}
+
+/* A writer that could change the text is given a line that is its own too. */
+typedef struct {
+	llfree_mutable_writer_t writer;
+	void *arg;
+} mutable_t;
+
+static void write_mutable(void *arg, const char *text)
+{
+	const mutable_t *mutable = arg;
+	line_t line = { .length = 0 };
+
+	line_text(&line, text);
+	mutable->writer(mutable->arg, line.text);
+}
+
+void llfree_print_debug_mutable(const llfree_t *self,
+				llfree_mutable_writer_t writer, void *arg)
+{
+	mutable_t mutable = { writer, arg };
+
+	(llfree_print_debug)(self, write_mutable, &mutable);
 }
 
 /* ------------------------------------------------------------------------ */

@@ -7,8 +7,6 @@
  */
 #include "lib/upper.h"
 
-uint64_t llfree_retries;
-
 /* ------------------------------------------------------------------------ */
 /* Start                                                                     */
 
@@ -332,18 +330,36 @@ static llfree_result_t get_trees(const llfree_t *self, want_t want,
 	return result;
 }
 
-/* From huge frame to huge frame, across trees. */
+/* Have all trees of a span enough, as far as a look can tell? */
+static bool trees_may_have(const llfree_t *self, frame_id_t first,
+			   size_t frames, uint8_t class)
+{
+	for (size_t part; frames > 0; frames -= part) {
+		part = tree_part(first, frames);
+		if (!upper_may_get_at(self, part, class, first))
+			return false;
+		first = frame_plus(first, part);
+	}
+	return true;
+}
+
+/*
+ * From huge frame to huge frame, across trees. Only what a look found possible
+ * is tried: the failure of a try means that another thread was faster.
+ */
 static llfree_result_t search_trees(const llfree_t *self, want_t want,
 				    uint8_t class, local_t *local)
 {
 	frame_id_t first = frame_id(0);
 
 	while (lower_find_whole(&self->lower, &first, want)) {
-		llfree_result_t result =
-			get_trees(self, want, class, local, first);
+		if (trees_may_have(self, first, want.frames, class)) {
+			llfree_result_t result =
+				get_trees(self, want, class, local, first);
 
-		if (llfree_is_ok(result))
-			return result;
+			if (llfree_is_ok(result))
+				return result;
+		}
 		first = frame_plus(first, (size_t)1 << want.align);
 	}
 	return llfree_err(LLFREE_ERR_MEMORY);
@@ -353,16 +369,16 @@ static llfree_result_t get_range(const llfree_t *self, want_t want,
 				 uint8_t class, local_t *local)
 {
 	llfree_result_t result = llfree_err(LLFREE_ERR_MEMORY);
-	uint64_t moves;
+	uint64_t stamp;
 
 	if (want.frames <= LLFREE_TREE_SIZE)
 		result = upper_get(self, want, class, local);
 	if (llfree_is_ok(result) || want.frames < LLFREE_HUGE_SIZE)
 		return result;
 	do {
-		moves = upper_moves(self);
+		stamp = upper_stamp(self);
 		result = search_trees(self, want, class, local);
-	} while (!llfree_is_ok(result) && moves != upper_moves(self));
+	} while (!llfree_is_ok(result) && stamp != upper_stamp(self));
 	return result;
 }
 

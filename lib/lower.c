@@ -170,27 +170,21 @@ size_t lower_put_span(const lower_t *self, frame_id_t first, size_t frames)
 /* ------------------------------------------------------------------------ */
 /* Search within a tree                                                      */
 
-/* Changes whenever a child of the tree does. */
-static uint64_t children_stamp(const lower_t *self, tree_id_t tree)
+/* Can a run that is aligned to more than a huge frame begin in this one? */
+static bool is_aligned_huge(huge_id_t huge, want_t want)
 {
-	const child_t *child =
-		lower_child(self, huge_of_frame(frame_of_tree(tree)));
-	uint64_t stamp = 0;
-
-	for (size_t i = 0; i < LLFREE_TREE_CHILDREN; i++)
-		stamp = stamp * UINT64_C(0x9e3779b97f4a7c15) +
-			atom_load_acquire(&child[i]) + 1;
-	return stamp;
+	return is_aligned(frame_of_huge(huge).value,
+			  want.align > LLFREE_HUGE_ORDER ? want.align : 0);
 }
 
 static bool part_may_fit(const lower_t *self, huge_id_t huge, want_t want)
 {
-	return child_count(atom_load(lower_child(self, huge))) >= want.frames &&
+	return is_aligned_huge(huge, want) &&
+	       child_count(atom_load(lower_child(self, huge))) >= want.frames &&
 	       bitfield_has_run(lower_field(self, huge), want);
 }
 
-/* Only claims when the bits say that it may work: two searches that both find
- * nothing do not keep each other going. */
+/* Only claims when the bits say that it may work. */
 static bool part_get(const lower_t *self, huge_id_t huge, want_t want,
 		     frame_id_t *frame, size_t *lost)
 {
@@ -235,8 +229,8 @@ static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
 
 
 /*
- * How much of a span, in frames from its start, has free huge frames and for
- * the rest in its last one a high enough count.
+ * How much of a span, in frames from its start, has huge frames that are free,
+ * or in the last one a free beginning.
  */
 static size_t whole_fitting(const lower_t *self, frame_id_t first,
 			    size_t frames)
@@ -245,7 +239,8 @@ static size_t whole_fitting(const lower_t *self, frame_id_t first,
 		size_t need = size_min(frames - fit, LLFREE_HUGE_SIZE);
 		huge_id_t huge = huge_of_frame(frame_plus(first, fit));
 
-		if (child_count(atom_load(lower_child(self, huge))) < need)
+		if (child_count(atom_load(lower_child(self, huge))) < need ||
+		    !bitfield_is_clear(lower_field(self, huge), 0, need))
 			return fit;
 	}
 	return frames;
@@ -304,18 +299,12 @@ static bool whole_search(const lower_t *self, frame_id_t *frame, want_t want,
 
 found_t lower_search(const lower_t *self, frame_id_t from, want_t want)
 {
-	tree_id_t tree = tree_of_frame(from);
 	size_t lost = 0;
-	uint64_t stamp;
 
-	/* Look again when something moved: it may have gone past the search. */
-	do {
-		stamp = children_stamp(self, tree);
-		if (want.frames < LLFREE_HUGE_SIZE ?
-			    part_search(self, &from, want, &lost) :
-			    whole_search(self, &from, want, &lost))
-			return found(from);
-	} while (stamp != children_stamp(self, tree));
+	if (want.frames < LLFREE_HUGE_SIZE ?
+		    part_search(self, &from, want, &lost) :
+		    whole_search(self, &from, want, &lost))
+		return found(from);
 	return not_found(lost);
 }
 

@@ -4,7 +4,9 @@
 /*
  * The entry of a tree, 32 bits, and its pure transitions.
  *
- *   bits 0-26   free frames that the tree's slot has not taken along
+ *   bits 0-18   free frames that the tree's slot has not taken along
+ *   bits 19-26  version: rises with every give, so that a search that sees the
+ *               same entry twice knows that nothing came or went in between
  *   bit  27     offline: nothing is allocated from it; it keeps counting what
  *               is freed into it, so that going online is only this bit
  *   bits 28-30  class
@@ -18,10 +20,12 @@
 
 typedef uint32_t tree_t;
 
-#define TREE_FREE_BITS 27u
+#define TREE_FREE_BITS 19u
 #define TREE_FREE ((UINT32_C(1) << TREE_FREE_BITS) - 1)
-#define TREE_OFFLINE (UINT32_C(1) << TREE_FREE_BITS)
-#define TREE_CLASS_SHIFT (TREE_FREE_BITS + 1)
+#define TREE_VERSION_ONE (UINT32_C(1) << TREE_FREE_BITS)
+#define TREE_VERSION (UINT32_C(0xff) << TREE_FREE_BITS)
+#define TREE_OFFLINE (UINT32_C(1) << 27)
+#define TREE_CLASS_SHIFT 28u
 #define TREE_CLASS ((tree_t)(LLFREE_MAX_CLASSES - 1) << TREE_CLASS_SHIFT)
 #define TREE_RESERVED (UINT32_C(1) << 31)
 
@@ -82,7 +86,8 @@ static inline bool tree_give(tree_t *tree, size_t frames, size_t managed,
 {
 	size_t free = size_min(tree_counted(*tree) + frames, managed);
 
-	*tree = (*tree & ~TREE_FREE) | (tree_t)free;
+	*tree = (*tree & ~(TREE_FREE | TREE_VERSION)) |
+		((*tree + TREE_VERSION_ONE) & TREE_VERSION) | (tree_t)free;
 	if (free == managed && !tree_is_reserved(*tree))
 		tree_set_class(tree, default_class);
 	return true;
@@ -93,7 +98,8 @@ static inline bool tree_reserve(tree_t *tree, uint8_t class)
 {
 	if (tree_is_reserved(*tree) || tree_is_offline(*tree))
 		return false;
-	*tree = tree_new(0, class) | TREE_RESERVED;
+	*tree = (*tree & ~TREE_FREE) | TREE_RESERVED;
+	tree_set_class(tree, class);
 	return true;
 }
 

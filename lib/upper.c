@@ -12,6 +12,15 @@ static const uint8_t policy_types[] = { LLFREE_POLICY_MATCH,
 					LLFREE_POLICY_DEMOTE };
 #define POLICY_TYPES (sizeof(policy_types) / sizeof(policy_types[0]))
 
+/* In the end any use will do, also if the class of a tree just changed. */
+#define POLICY_ANY UINT8_MAX
+
+static bool allows(uint8_t wanted, uint8_t type)
+{
+	return type == wanted ||
+	       (wanted == POLICY_ANY && type != LLFREE_POLICY_INVALID);
+}
+
 /* A request on its way through the trees. */
 typedef struct {
 	want_t want;
@@ -19,13 +28,31 @@ typedef struct {
 	local_t *local; /* the own slot, or null */
 } ask_t;
 
-uint64_t upper_moves(const llfree_t *self)
+static uint64_t stamp_add(uint64_t stamp, uint64_t word)
 {
-	uint64_t moves = 0;
+	return (stamp ^ word) * UINT64_C(0x9e3779b97f4a7c15) + 1;
+}
 
-	for (size_t i = 0; i <= upper_slots(self); i++)
-		moves += atom_load_acquire(&self->locals[i].moves);
-	return moves;
+static uint64_t slots_stamp(const llfree_t *self, uint64_t stamp)
+{
+	for (size_t i = 0; i < upper_slots(self); i++)
+		stamp = stamp_add(stamp,
+				  atom_load_acquire(&self->locals[i].slot));
+	return stamp;
+}
+
+uint64_t upper_stamp(const llfree_t *self)
+{
+	uint64_t stamp = 0;
+
+	for (size_t i = 0; i < upper_trees(self); i++)
+		stamp = stamp_add(stamp, atom_load_acquire(&self->trees[i]));
+	return slots_stamp(self, stamp);
+}
+
+uint64_t upper_tree_stamp(const llfree_t *self, tree_id_t tree)
+{
+	return slots_stamp(self, atom_load_acquire(&self->trees[tree.value]));
 }
 
 /* The line on which a request counts. */
@@ -64,21 +91,25 @@ static void release(const llfree_t *self, slot_t slot)
 
 void upper_drain(const llfree_t *self, local_t *local)
 {
-	release(self, atom_swap(&local->slot, 0));
-	atom_add(&local->moves, 1);
+	slot_t was, next;
+
+	(void)atom_update(&local->slot, was, next, slot_empty(&next));
+	release(self, was);
 }
 
 /* The tree of `at`, in which a request has just succeeded, for the slot. */
 static bool reserve(const llfree_t *self, const ask_t *ask, frame_id_t at)
 {
 	local_t *local = ask->local;
+	slot_t slot, slot_next;
 	tree_t was, next;
 
 	if (!atom_update(&self->trees[tree_of_frame(at).value], was, next,
 			 tree_reserve(&next, ask->class)))
 		return false;
-	release(self, atom_swap(&local->slot, slot_new(at, tree_counted(was))));
-	atom_add(&local->moves, 1);
+	(void)atom_update(&local->slot, slot, slot_next,
+			  slot_replace(&slot_next, at, tree_counted(was)));
+	release(self, slot);
 	atom_add(&local->reservations, 1);
 	return true;
 }
@@ -98,7 +129,6 @@ static bool collect(const llfree_t *self, local_t *local, size_t frames)
 	if (!atom_update(&local->slot, slot, slot_next,
 			 slot_give(&slot_next, tree, tree_free(was))))
 		upper_give_tree(self, tree, tree_free(was));
-	atom_add(&local->moves, 1);
 	return true;
 }
 
@@ -120,11 +150,10 @@ static void evict(const llfree_t *self, const ask_t *ask, local_t *local,
 	slot_t was, next;
 
 	if (!atom_update(&local->slot, was, next,
-			 slot_holds(next, tree) && (next = 0, true)))
+			 slot_holds(next, tree) && slot_empty(&next)))
 		return;
 	release(self, was);
 	(void)set_class(self, ask, tree);
-	atom_add(&local->moves, 1);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -136,14 +165,14 @@ static llfree_policy_t policy_of(const llfree_t *self, const ask_t *ask,
 	return self->policy(ask->class, tree_class(tree), tree_free(tree));
 }
 
-/* A claim, if the policy allows this use of the tree as it is now. */
-static bool claim(const llfree_t *self, const ask_t *ask, uint8_t type,
-		  tree_t *tree)
+/* A claim, if the policy allows the wanted use of the tree as it is now. */
+static bool claim(const llfree_t *self, const ask_t *ask, uint8_t wanted,
+		  tree_t *tree, uint8_t *type)
 {
-	return !tree_is_reserved(*tree) &&
-	       tree_free(*tree) >= ask->want.frames &&
-	       policy_of(self, ask, *tree).type == type &&
-	       tree_claim(tree, ask->want.frames);
+	if (tree_is_reserved(*tree) || tree_free(*tree) < ask->want.frames)
+		return false;
+	*type = policy_of(self, ask, *tree).type;
+	return allows(wanted, *type) && tree_claim(tree, ask->want.frames);
 }
 
 /* What becomes of a tree after a request succeeded in it; its class then. */
@@ -166,13 +195,14 @@ static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
 	return taken ? ask->class : class;
 }
 
-static bool take_tree(const llfree_t *self, const ask_t *ask, uint8_t type,
+static bool take_tree(const llfree_t *self, const ask_t *ask, uint8_t wanted,
 		      tree_id_t tree, llfree_result_t *result)
 {
 	tree_t was, next;
+	uint8_t type;
 
 	if (!atom_update(&self->trees[tree.value], was, next,
-			 claim(self, ask, type, &next)))
+			 claim(self, ask, wanted, &next, &type)))
 		return false;
 
 	found_t found = lower_get(&self->lower, frame_of_tree(tree), ask->want);
@@ -204,7 +234,7 @@ static size_t search_start(const llfree_t *self, const ask_t *ask)
  * The best tree for this type of use, by the policy's priority; the nearest of
  * equals. True when one was found that is to be taken at once and served.
  */
-static bool search_best(const llfree_t *self, const ask_t *ask, uint8_t type,
+static bool search_best(const llfree_t *self, const ask_t *ask, uint8_t wanted,
 			size_t start, llfree_result_t *result)
 {
 	size_t trees = upper_trees(self);
@@ -223,21 +253,21 @@ static bool search_best(const llfree_t *self, const ask_t *ask, uint8_t type,
 
 		llfree_policy_t policy = policy_of(self, ask, tree);
 
-		if (policy.type != type)
+		if (policy.type != wanted)
 			continue;
 		if (policy.priority == UINT8_MAX) {
-			if (take_tree(self, ask, type, at, result))
+			if (take_tree(self, ask, wanted, at, result))
 				return true;
 		} else if (!best.present || policy.priority > best_priority) {
 			best = tree_id_some(at);
 			best_priority = policy.priority;
 		}
 	}
-	return best.present && take_tree(self, ask, type, best.value, result);
+	return best.present && take_tree(self, ask, wanted, best.value, result);
 }
 
 /* Every tree, when the best did not work out. */
-static bool search_all(const llfree_t *self, const ask_t *ask, uint8_t type,
+static bool search_all(const llfree_t *self, const ask_t *ask, uint8_t wanted,
 		       size_t start, llfree_result_t *result)
 {
 	size_t trees = upper_trees(self);
@@ -246,14 +276,17 @@ static bool search_all(const llfree_t *self, const ask_t *ask, uint8_t type,
 		tree_id_t at = tree_id((start + i) % trees);
 		tree_t tree = atom_load(&self->trees[at.value]);
 
-		if (claim(self, ask, type, &tree) &&
+		uint8_t type;
+
+		if (claim(self, ask, wanted, &tree, &type) &&
 		    lower_may_fit(&self->lower, at, ask->want) &&
-		    take_tree(self, ask, type, at, result))
+		    take_tree(self, ask, wanted, at, result))
 			return true;
 	}
 	return false;
 }
 
+/* The likely places first, which may cost a claim that does not work out. */
 static bool search(const llfree_t *self, const ask_t *ask,
 		   llfree_result_t *result)
 {
@@ -295,7 +328,7 @@ static size_t reserved_free(const llfree_t *self, slot_t slot)
 	       tree_free(atom_load(&self->trees[slot_tree(slot).value]));
 }
 
-static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t type,
+static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t wanted,
 		      local_t *local, llfree_result_t *result)
 {
 	slot_t slot = atom_load(&local->slot);
@@ -305,7 +338,7 @@ static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t type,
 	if (!slot_is_present(slot) ||
 	    reserved_free(self, slot) < ask->want.frames ||
 	    self->policy(ask->class, class, reserved_free(self, slot)).type !=
-		    type ||
+		    wanted ||
 	    !lower_may_fit(&self->lower, tree, ask->want) ||
 	    !claim_reserved(self, local, tree, ask->want.frames))
 		return false;
@@ -318,9 +351,9 @@ static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t type,
 	}
 	if (local != ask->local)
 		atom_add(&counters(self, ask->local)->raids, 1);
-	if (type == LLFREE_POLICY_DEMOTE) {
+	if (wanted == LLFREE_POLICY_DEMOTE) {
 		evict(self, ask, local, found.first);
-		class = settle(self, ask, type, found.first, class);
+		class = settle(self, ask, wanted, found.first, class);
 	}
 	*result = llfree_ok(found.first, class);
 	return true;
@@ -353,19 +386,29 @@ static bool get_collected(const llfree_t *self, const ask_t *ask,
 	return own.present;
 }
 
+/* All places, claiming only where the lower allocator seems to have it. */
+static bool search_again(const llfree_t *self, const ask_t *ask,
+			 llfree_result_t *result)
+{
+	return search_all(self, ask, POLICY_ANY, 0, result) ||
+	       raid(self, ask, result);
+}
+
 llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 			  local_t *local)
 {
 	ask_t ask = { want, class, local };
 	llfree_result_t result;
-	uint64_t moves;
+	uint64_t stamp;
 
+	if (get_collected(self, &ask, &result) || search(self, &ask, &result) ||
+	    raid(self, &ask, &result))
+		return result;
 	do {
-		moves = upper_moves(self);
-		if (get_collected(self, &ask, &result) ||
-		    search(self, &ask, &result) || raid(self, &ask, &result))
+		stamp = upper_stamp(self);
+		if (search_again(self, &ask, &result))
 			return result;
-	} while (moves != upper_moves(self));
+	} while (stamp != upper_stamp(self));
 	return llfree_err(LLFREE_ERR_MEMORY);
 }
 
@@ -417,6 +460,21 @@ static bool claim_place(const llfree_t *self, const ask_t *ask, tree_id_t tree,
 	       claim_reserved(self, local, tree, ask->want.frames);
 }
 
+bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
+		      frame_id_t first)
+{
+	tree_t tree = atom_load(&self->trees[tree_of_frame(first).value]);
+	local_t *local = tree_is_reserved(tree) ?
+				 holder(self, NULL, tree_of_frame(first)) :
+				 NULL;
+	size_t free = local ? reserved_free(self, atom_load(&local->slot)) :
+			      tree_free(tree);
+
+	return free >= frames &&
+	       self->policy(class, tree_class(tree), free).type !=
+		       LLFREE_POLICY_INVALID;
+}
+
 /* A place taken from a tree of another class may demote the tree. */
 static uint8_t settle_place(const llfree_t *self, const ask_t *ask,
 			    tree_id_t tree, place_t place)
@@ -434,10 +492,10 @@ llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
 	ask_t ask = { want, class, local };
 	tree_id_t tree = tree_of_frame(first);
 	place_t place;
-	uint64_t moves;
+	uint64_t stamp;
 
 	do {
-		moves = upper_moves(self);
+		stamp = upper_tree_stamp(self, tree);
 		if (!claim_place(self, &ask, tree, &place))
 			continue;
 
@@ -448,6 +506,6 @@ llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
 							     place));
 		upper_unclaim(self, place.from, tree, want.frames - found.lost);
 		break;
-	} while (moves != upper_moves(self));
+	} while (stamp != upper_tree_stamp(self, tree));
 	return llfree_err(LLFREE_ERR_MEMORY);
 }

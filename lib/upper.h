@@ -8,14 +8,17 @@
  *
  * A request claims frames from the count of a slot or a tree entry, then has
  * the lower allocator find them in that tree, and gives the claim back when it
- * cannot. A slot takes a tree over only after a request succeeded in it: a
- * request that fails moves nothing, so that no two failing searches keep each
- * other going.
+ * cannot. A slot takes a tree over only after a request succeeded in it.
  *
- * Frames that move between an entry and a slot are in neither for a moment. A
- * search that found nothing looks again when anything moved meanwhile (the
- * sum of all `moves`); each such move belongs to a request that succeeded or
- * to a drain.
+ * When nothing was found, memory must have been short at one moment, and not
+ * only have been moving past the search: a get fails only after a pass over
+ * all trees and slots with none of their words changed meanwhile. Such a pass
+ * claims only what the lower allocator seems to have, so that requests that
+ * fail do not keep each other going: each repetition means that another
+ * request succeeded or is on its way to.
+ *
+ * Frames on their way from an entry to a slot or back are in neither. A thread
+ * that stops there hides one tree.
  */
 #pragma once
 
@@ -127,8 +130,14 @@ llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
 			     local_t *local, frame_id_t first);
 
-/* The sum of all moves: the same as before when nothing moved. */
-uint64_t upper_moves(const llfree_t *self);
+/* May it, at this moment? Writes nothing. */
+bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
+		      frame_id_t first);
 
 /* Empties a slot. */
 void upper_drain(const llfree_t *self, local_t *local);
+
+/* Changes when anything comes to or goes from an entry or a slot: of all
+ * trees, or of one. */
+uint64_t upper_stamp(const llfree_t *self);
+uint64_t upper_tree_stamp(const llfree_t *self, tree_id_t tree);

@@ -13,9 +13,9 @@
  *   atom_store_release(p, v)  store that publishes what came before it
  *   atom_cas(p, &old, new)    weak compare-and-swap, acquire and release;
  *                             `old` receives what was found when it fails
- *   atom_swap(p, v)           exchange, acquire and release
- *   atom_add(p, n)            addition that publishes what came before it
+ *   atom_add(p, n)            relaxed addition, for counters
  *   atom_retry()              called after each failed compare-and-swap
+ *   atom_retries()            how often that was, or 0
  *   llfree_persist(p, bytes)  returns when that memory is on the medium
  *   llfree_log(text)          prints; only for llfree_print
  *   llfree_panic(text)        stops; a broken invariant
@@ -39,20 +39,25 @@
 #define atom_cas(p, old, new)                                         \
 	__atomic_compare_exchange_n((p), (old), (new), 1,             \
 				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
-#define atom_swap(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
-#define atom_add(p, n) ((void)__atomic_fetch_add((p), (n), __ATOMIC_RELEASE))
+#define atom_add(p, n) ((void)__atomic_fetch_add((p), (n), __ATOMIC_RELAXED))
 
 _Static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0) &&
 		       __atomic_always_lock_free(sizeof(uint32_t), 0) &&
 		       __atomic_always_lock_free(sizeof(uint16_t), 0),
 	       "a lock inside an atomic would break every promise made here");
 
-/* How often a compare-and-swap had to be repeated, process-wide. */
-extern uint64_t llfree_retries;
+/* How often a compare-and-swap had to be repeated, in the whole process. */
+extern uint64_t llfree_platform_retries
+	__attribute__((visibility("hidden"), aligned(64)));
 
 static inline void atom_retry(void)
 {
-	atom_add(&llfree_retries, 1);
+	atom_add(&llfree_platform_retries, 1);
+}
+
+static inline uint64_t atom_retries(void)
+{
+	return atom_load(&llfree_platform_retries);
 }
 
 static inline void llfree_persist(const void *address, size_t bytes)
