@@ -89,7 +89,7 @@ static inline bool arena_touches(uintptr_t addr, size_t len)
 	uintptr_t base = arena_range.base;
 	size_t bytes = arena_range.bytes;
 
-	return addr - base < bytes || (base - addr < len && bytes);
+	return len && bytes && (addr - base < bytes || base - addr < len);
 }
 
 /*

@@ -184,6 +184,26 @@ static long shrink(const struct move *m)
 	return real_failed(failed) ? failed : (long)m->old;
 }
 
+/*
+ * Out of the arena. To a place that the kernel has agreed to: our own memory
+ * is not accounted for (MAP_NORESERVE), so it would not say no in time.
+ */
+static long move_out(const struct move *m)
+{
+	struct move out = *m;
+	long at = arena_kernel()->mmap(NULL, m->new_len, PROT_READ | PROT_WRITE,
+				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (real_failed(at))
+		return at;
+	out.fixed = (uintptr_t)at;
+	out.flags |= MREMAP_FIXED;
+	at = move_by_kernel(&out);
+	if (real_failed(at))
+		arena_kernel()->munmap((void *)out.fixed, out.new_len);
+	return at;
+}
+
 /* To other frames of the arena, or out of it if there are none. */
 static long relocate(const struct move *m, enum route *why)
 {
@@ -196,7 +216,7 @@ static long relocate(const struct move *m, enum route *why)
 		*why = arena_get_for(m->new_len, m->old_len,
 				     tables ? FILL_CLEAN : FILL_ANY, &to);
 	if (*why != ROUTE_SERVE)
-		return move_by_kernel(m);
+		return move_out(m);
 	if (tables)
 		leave = move_tables(m, to, m->old_len);
 	else
