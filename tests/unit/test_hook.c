@@ -12,7 +12,9 @@
 #include <setjmp.h>
 #include <cmocka.h>
 
+#include <dlfcn.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -92,20 +94,9 @@ static int install(void **state)
 	return 0;
 }
 
-/* Valgrind does not see that libc's code has changed, and says so itself. */
-static void skip_unless_taken(void)
-{
-	if (!hook_result()->libc) {
-		print_message("# hooks: %s\n", hook_result()->why_not);
-		skip();
-	}
-}
-
 static void all_taken(void **state)
 {
 	(void)state;
-	if (real_threads() != 1 || getenv("LLFREE_TEST_WRAPPER"))
-		skip();
 	for (size_t i = 0; i < HOOKS; i++) {
 		assert_true(hooks[i].took);
 		assert_null(hooks[i].why_not);
@@ -126,7 +117,6 @@ static void calls_by_name(void **state)
 	void *memory;
 
 	(void)state;
-	skip_unless_taken();
 	errno = 0;
 	memory = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
 		      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -148,7 +138,6 @@ static void arguments(void **state)
 	char *whole, *second;
 
 	(void)state;
-	skip_unless_taken();
 	whole = mmap(NULL, 2 * page, PROT_READ, MAP_PRIVATE, (int)fd, 0);
 	second = mmap(NULL, page, PROT_READ, MAP_PRIVATE, (int)fd, (off_t)page);
 	assert_ptr_not_equal(whole, MAP_FAILED);
@@ -159,21 +148,17 @@ static void arguments(void **state)
 	real_close((int)fd);
 }
 
-/* The sanitizers bring a malloc of their own. */
 static void calls_inside_libc(void **state)
 {
 	size_t maps_before = maps, unmaps_before = unmaps;
 	void *volatile memory;
 
 	(void)state;
-	skip_unless_taken();
 	memory = malloc(64 << 20);
 	assert_non_null(memory);
 	free(memory);
-#ifndef __SANITIZE_ADDRESS__
 	assert_int_equal(maps, maps_before + 1);
 	assert_int_equal(unmaps, unmaps_before + 1);
-#endif
 }
 
 static void code_is_not_writable(void **state)
@@ -184,17 +169,19 @@ static void code_is_not_writable(void **state)
 
 static void second_time_refused(void **state)
 {
+	void *libc = dlopen("libc.so.6", RTLD_NOLOAD | RTLD_LAZY);
+	void *theirs = dlsym(libc, "mprotect");
 	struct hook again[] = {
 		{ "munmap", OURS(never), true, false, false, NULL },
 		{ "nosuchfunction", OURS(never), true, false, false, NULL },
 		{ "environ", OURS(never), true, false, false, NULL },
 		{ "memcpy", OURS(never), true, false, false, NULL },
-		{ "mprotect", OURS(mprotect), true, false, false, NULL },
+		{ "mprotect", OURS((uintptr_t)theirs), true, false, false,
+		  NULL },
 		{ "mmap", OURS(never), true, true, false, NULL },
 	};
 
 	(void)state;
-	skip_unless_taken();
 	hook_install(again, 6);
 	assert_false(hook_result()->libc);
 	for (size_t i = 0; i < 6; i++)
@@ -220,6 +207,10 @@ static void skipped(void **state)
 	assert_string_equal(hook_result()->why_not, "LLFREE_HOOK=symbols");
 }
 
+/* Their run-time libraries keep books on libc and its malloc. */
+extern void __asan_init(void) __attribute__((weak));
+extern void __tsan_init(void) __attribute__((weak));
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -232,5 +223,9 @@ int main(void)
 		cmocka_unit_test(second_time_refused),
 		cmocka_unit_test(skipped),
 	};
+	if (__asan_init || __tsan_init || getenv("LLFREE_TEST_WRAPPER")) {
+		puts("1..0 # SKIP libc is not itself here");
+		return 0;
+	}
 	return cmocka_run_group_tests(tests, install, NULL);
 }

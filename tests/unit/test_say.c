@@ -280,15 +280,19 @@ static void full_pipe_that_does_not_block(void **state)
 
 #define TOTAL (1 << 20)
 
+/* The signals are for the writer. */
 static void *slow_reader(void *arg)
 {
 	static char block[3000];
 	size_t *sum = arg;
 	int fd = (int)*sum;
+	sigset_t all;
 	ssize_t n;
 
+	sigfillset(&all);
+	pthread_sigmask(SIG_BLOCK, &all, NULL);
 	*sum = 0;
-	while ((n = read(fd, block, sizeof(block))) > 0 || errno == EINTR) {
+	while ((n = read(fd, block, sizeof(block))) > 0) {
 		for (ssize_t i = 0; i < n; i++)
 			*sum += block[i] == 'x';
 		usleep(50);
@@ -306,7 +310,7 @@ static void interrupted_writes(void **state)
 {
 	static char buf[TOTAL];
 	struct sigaction action = { .sa_handler = on_alarm };
-	struct itimerval timer = { { 0, 300 }, { 0, 300 } };
+	struct itimerval timer = { { 0, 2000 }, { 0, 2000 } };
 	struct itimerval off = { { 0, 0 }, { 0, 0 } };
 	struct say say;
 	pthread_t reader;
