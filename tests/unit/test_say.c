@@ -278,12 +278,12 @@ static void full_pipe_that_does_not_block(void **state)
 	close(fds[1]);
 }
 
-#define TOTAL (1 << 20)
+#define TOTAL (1 << 18)
 
 /* The signals are for the writer. */
 static void *slow_reader(void *arg)
 {
-	static char block[3000];
+	static char block[16384];
 	size_t *sum = arg;
 	int fd = (int)*sum;
 	sigset_t all;
@@ -295,7 +295,7 @@ static void *slow_reader(void *arg)
 	while ((n = read(fd, block, sizeof(block))) > 0) {
 		for (ssize_t i = 0; i < n; i++)
 			*sum += block[i] == 'x';
-		usleep(50);
+		usleep(5000);
 	}
 	return NULL;
 }
@@ -305,12 +305,13 @@ static void on_alarm(int number)
 	(void)number;
 }
 
-/* Signals without SA_RESTART make writes to the full pipe end early. */
+/* Signals without SA_RESTART make writes to the full pipe end early, or with
+ * nothing written. */
 static void interrupted_writes(void **state)
 {
 	static char buf[TOTAL];
 	struct sigaction action = { .sa_handler = on_alarm };
-	struct itimerval timer = { { 0, 2000 }, { 0, 2000 } };
+	struct itimerval timer = { { 0, 1000 }, { 0, 1000 } };
 	struct itimerval off = { { 0, 0 }, { 0, 0 } };
 	struct say say;
 	pthread_t reader;
