@@ -334,6 +334,7 @@ static void fuzz(llfree_classing_t classing, size_t slots, size_t trees,
 	struct model m = { .seed = seed,
 			   .slots = slots,
 			   .classes = classing.num_classes };
+	size_t steps = CHILDREN > 8 ? 32000 / CHILDREN + 300 : 4000;
 
 	print_message("# seed %llu, %zu trees and %zu frames\n",
 		      (unsigned long long)seed, trees, rest);
@@ -341,7 +342,7 @@ static void fuzz(llfree_classing_t classing, size_t slots, size_t trees,
 	m.map = calloc(m.fx.frames + 1, 1);
 	m.offline = calloc(trees + 1 + rest / TREE, 1);
 	assert_true(m.map && m.offline);
-	for (size_t i = 0; i < 4000; i++) {
+	for (size_t i = 0; i < steps; i++) {
 		do_any(&m);
 		if (i % 50 == 0)
 			compare(&m);

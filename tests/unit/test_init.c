@@ -34,7 +34,7 @@ static void test_size_of_lower(void **state)
 
 		assert_in_range(size.lower, trees * CHILDREN * 66, lower);
 		assert_in_range(size.trees, trees * 4,
-				round_up(trees * 4, LLFREE_CACHE_SIZE));
+				trees * LLFREE_CACHE_SIZE);
 		assert_in_range(size.llfree, 1, 2 * LLFREE_CACHE_SIZE);
 	}
 }
@@ -51,6 +51,8 @@ static void test_size_per_gib(void **state)
 		llfree_meta_size_t size =
 			llfree_metadata_size(&classing, n * gib);
 		assert_int_equal(size.lower, n * 36 * 1024);
+		/* 0.004 % of what is managed */
+		assert_true(size.lower + size.trees <= (n << 30) / 25000);
 	}
 }
 

@@ -9,7 +9,7 @@
 #include "tests/unit/fixture.h"
 #include "tests/unit/threads.h"
 
-#define ROUNDS 3000
+#define ROUNDS 2000
 
 struct race {
 	struct fx fx;
@@ -100,7 +100,7 @@ static void split_one_row(void *arg, size_t id)
 {
 	struct race *race = arg;
 
-	for (size_t round = 0; round < ROUNDS; round++) {
+	for (size_t round = 0; round < ROUNDS / 4; round++) {
 		size_t row = round % 8 * ROW;
 
 		if (id == 0)
@@ -177,7 +177,7 @@ static void whole_against_part(void *arg, size_t id)
 {
 	struct race *race = arg;
 
-	for (size_t round = 0; round < ROUNDS; round++) {
+	for (size_t round = 0; round < ROUNDS / 4; round++) {
 		if (id == 0) {
 			must(get_at(race, 0, race->order));
 			atomic_store(&race->done, 0);

@@ -1,0 +1,150 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+
+# What the library exports, and which file may include which.
+
+. "$srcdir/tests/tap.sh"
+
+# ---------------------------------------------------------------------------
+# Exports: the functions that llfree.h declares, no more and no less.
+
+declared() {
+	echo '#include <llfree.h>' | $CC -E -P -I"$srcdir/include" - |
+		tr '\n' ' ' | sed 's/__attribute__ *(([^()]*))//g
+			s/{[^{}]*}/{}/g; s/{[^{}]*}/{}/g' |
+		sed 's/{}/{}\
+/g; s/;/;\
+/g' | grep -v typedef | grep -v inline |
+		sed -n 's/^[^(]*[ *]\(llfree_[a-z_]*\) *(.*;$/\1/p' | sort -u
+}
+
+exported() {
+	nm -D --defined-only "$builddir/.libs/libllfree.so" |
+		awk '$2 != "A" {print $3}' | sed 's/@.*//' | sort -u
+}
+
+exports_agree() {
+	declared >"$tmp/declared"
+	exported >"$tmp/exported" || return
+	test -s "$tmp/declared" && diff "$tmp/declared" "$tmp/exported"
+}
+
+# The hidden half of the version script: nothing of ours but these.
+preload_exports_no_allocator() {
+	nm -D --defined-only "$preload" >"$tmp/symbols" || return
+	! grep -E ' (llfree|lower|upper|bitfield)_' "$tmp/symbols"
+}
+
+# ---------------------------------------------------------------------------
+# Includes: FILE may include only what stands behind its name, by base name.
+
+layers() {
+	cat <<-'END'
+		lib/atom.h: llfree_platform.h
+		lib/ids.h: llfree.h
+		lib/bitfield: ids.h atom.h
+		lib/child: ids.h
+		lib/whole: bitfield.h child.h
+		lib/lower: bitfield.h child.h ids.h whole.h
+		lib/tree: ids.h
+		lib/local: ids.h tree.h bitfield.h
+		lib/upper: local.h lower.h tree.h
+		lib/classing.c: ids.h
+		lib/inspect.c: upper.h
+		lib/llfree.c: upper.h
+		include/llfree.h: llfree_types.h
+		include/llfree_types.h: stdbool.h stddef.h stdint.h
+	END
+}
+
+# Base names of what a file includes, but for its own header.
+included() { # FILE
+	own=$(basename "$1" .c).h
+	sed -n 's/^#include [<"]\([^>"]*\)[>"].*/\1/p' "$srcdir/$1" |
+		sed 's|.*/||' | grep -vx "$own"
+}
+
+allowed() { # FILE
+	layers | awk -v file="$1" -v stem="${1%.[ch]}" \
+		'$1 == file ":" || $1 == stem ":" {
+			for (i = 2; i <= NF; i++) print $i; found = 1 }
+		END { exit !found }'
+}
+
+layer_obeyed() { # FILE
+	allowed "$1" >"$tmp/allowed" || {
+		echo "$1 has no line in the layers of this test"
+		return 1
+	}
+	included "$1" >"$tmp/included"
+	! grep -vxF -f "$tmp/allowed" "$tmp/included"
+}
+
+# Ours are written from the root, so that each line shows its layer.
+from_the_root() {
+	! grep -n '#include "' "$srcdir"/lib/*.[ch] "$srcdir"/preload/*.[ch] |
+		grep -Ev '#include "(lib|preload)/'
+}
+
+preload_keeps_out_of_lib() {
+	! grep -nE '#include [<"]((\.\./)?lib/|llfree_platform)' \
+		"$srcdir"/preload/*.[ch]
+}
+
+# The lower a file, the earlier its word here; includes go backwards only.
+order="real say config elf-look names walk mark route stats arena alter move
+hook-arch hook profile report-data report interpose llfree-run"
+
+module() { # FILE
+	name=$(basename "$1" | sed 's/\.[ch]$//')
+	case $name in
+	real-*) name=real ;;
+	hook-x86_64 | hook-aarch64) name=hook-arch ;;
+	interpose-*) name=interpose ;;
+	report-json | report-text) name=report ;;
+	walk-*) name=walk ;;
+	esac
+	echo "$name"
+}
+
+rank() { # MODULE
+	echo "$order" | tr -s ' \n' '\n' | grep -nx -e "$1" | cut -d: -f1
+}
+
+preload_goes_down() {
+	for f in "$srcdir"/preload/*.[ch]; do
+		mine=$(rank "$(module "$f")")
+		test -n "$mine" || {
+			echo "$f has no place in the order of this test"
+			return 1
+		}
+		for header in $(sed -n 's|^#include "preload/\(.*\)"|\1|p' "$f"); do
+			theirs=$(rank "$(module "$header")")
+			test "${theirs:-999}" -le "$mine" || {
+				echo "$f includes $header"
+				return 1
+			}
+		done
+	done
+}
+
+if test -e "$builddir/.libs/libllfree.so"; then
+	tap_ok "exports are what llfree.h declares" exports_agree
+else
+	tap_skip "exports are what llfree.h declares" "no shared library"
+fi
+if test -e "$preload"; then
+	tap_ok "the preload library exports no allocator" \
+		preload_exports_no_allocator
+else
+	tap_skip "the preload library exports no allocator" "it is not built"
+fi
+for f in "$srcdir"/lib/*.[ch] "$srcdir"/include/*.h; do
+	f=${f#"$srcdir/"}
+	tap_ok "layers: $f" layer_obeyed "$f"
+done
+tap_ok "own headers are included from the root" from_the_root
+tap_ok "preload/ does not include what is inside lib/" preload_keeps_out_of_lib
+tap_ok "in preload/ includes go down only" preload_goes_down
+tap_done
