@@ -11,7 +11,7 @@
 
 static tree_t tree_at(const llfree_t *self, tree_id_t tree)
 {
-	return atom_load(&self->trees[tree.value]);
+	return atom_load(upper_tree(self, tree));
 }
 
 static ll_stats_t huge_stats(const llfree_t *self, huge_id_t huge)
@@ -85,31 +85,15 @@ static void add_tree(ll_tree_stats_t *stats, uint8_t class, size_t free,
 	stats->classes[class].alloc_frames += managed - free;
 }
 
-/* Adds what the slot of a reserved tree has to what its entry has. */
-static size_t held_free(const llfree_t *self, tree_id_t tree)
-{
-	for (size_t i = 0; i < upper_slots(self); i++) {
-		slot_t slot = atom_load(&self->locals[i].slot);
-
-		if (slot_holds(slot, tree))
-			return slot_free(slot);
-	}
-	return 0;
-}
-
 ll_tree_stats_t llfree_tree_stats(const llfree_t *self)
 {
 	ll_tree_stats_t stats = { 0 };
 
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		tree_t tree = tree_at(self, tree_id(i));
-		size_t managed = lower_tree_frames(&self->lower, tree_id(i));
-		size_t free = tree_free(tree);
 
-		if (tree_is_reserved(tree))
-			free += held_free(self, tree_id(i));
-		add_tree(&stats, tree_class(tree), size_min(free, managed),
-			 managed);
+		add_tree(&stats, tree_class(tree), tree_free(tree),
+			 lower_tree_frames(&self->lower, tree_id(i)));
 	}
 	return stats;
 }
@@ -187,6 +171,7 @@ static line_t tree_line(const llfree_t *self, tree_id_t id)
 	line_number(&line, "tree ", id.value);
 	line_number(&line, " class ", tree_class(tree));
 	line_number(&line, " counted ", tree_counted(tree));
+	line_number(&line, " at ", tree_hint(tree));
 	line_number(&line, " free ", lower_free_in_tree(&self->lower, id));
 	line_text(&line, tree_is_reserved(tree) ? " reserved" : "");
 	line_text(&line, tree_is_offline(tree) ? " offline\n" : "\n");
@@ -199,11 +184,8 @@ static line_t slot_line(const llfree_t *self, size_t i)
 	line_t line = { .length = 0 };
 
 	line_number(&line, "slot ", i);
-	if (slot_is_present(slot)) {
+	if (slot_is_present(slot))
 		line_number(&line, " tree ", slot_tree(slot).value);
-		line_number(&line, " free ", slot_free(slot));
-		line_number(&line, " at ", slot_frame(slot).value);
-	}
 	line_text(&line, "\n");
 	return line;
 }
@@ -262,7 +244,6 @@ static size_t holders(const llfree_t *self, tree_id_t tree)
 static const char *tree_broken(const llfree_t *self, tree_id_t id)
 {
 	tree_t tree = tree_at(self, id);
-	size_t counted = tree_counted(tree) + held_free(self, id);
 
 	if (holders(self, id) != tree_is_reserved(tree))
 		return "a tree is reserved by not exactly the slots that have it";
@@ -270,7 +251,7 @@ static const char *tree_broken(const llfree_t *self, tree_id_t id)
 		return "an offline tree is reserved";
 	if (!upper_has_class(self, tree_class(tree)))
 		return "a tree has a class that is not configured";
-	if (counted != lower_count_in_tree(&self->lower, id))
+	if (tree_counted(tree) != lower_count_in_tree(&self->lower, id))
 		return "a tree's count is not the sum of its children's";
 	return NULL;
 }
@@ -281,7 +262,7 @@ static const char *slot_broken(const llfree_t *self, size_t i, uint8_t class)
 
 	if (!slot_is_present(slot))
 		return NULL;
-	if (slot_frame(slot).value >= self->lower.frames)
+	if (slot_tree(slot).value >= upper_trees(self))
 		return "a slot has a tree past the end";
 	if (tree_class(tree_at(self, slot_tree(slot))) != class)
 		return "a slot has a tree of another class";

@@ -32,9 +32,12 @@ static uint8_t classing_mask(const llfree_classing_t *classing)
 	return mask;
 }
 
+/* So many that no sum of sizes overflows. */
+#define MAX_FRAMES (UINT64_C(1) << 50)
+
 static bool frames_valid(size_t frames)
 {
-	return frames >= LLFREE_HUGE_SIZE && frames <= SLOT_MAX_FRAMES;
+	return frames >= LLFREE_HUGE_SIZE && frames <= MAX_FRAMES;
 }
 
 /* One line more than slots, for what requests without a slot count. */
@@ -45,9 +48,7 @@ static size_t local_size(size_t slots)
 
 static size_t trees_size(size_t frames)
 {
-	size_t bytes = div_ceil(frames, LLFREE_TREE_SIZE) * sizeof(tree_t);
-
-	return div_ceil(bytes, LLFREE_CACHE_SIZE) * LLFREE_CACHE_SIZE;
+	return div_ceil(frames, LLFREE_TREE_SIZE) * sizeof(tree_line_t);
 }
 
 llfree_meta_size_t llfree_metadata_size(const llfree_classing_t *classing,
@@ -113,7 +114,7 @@ static void upper_init(const llfree_t *self, bool all_free)
 				      lower_tree_frames(&self->lower, tree) :
 				      lower_count_in_tree(&self->lower, tree);
 
-		atom_store(&self->trees[i],
+		atom_store(upper_tree(self, tree),
 			   tree_new(free, self->default_class));
 	}
 }
@@ -127,7 +128,7 @@ static llfree_result_t init(llfree_t *self, size_t frames, lower_init_t how,
 	if (!self || size.llfree == 0 || !meta_valid(meta, size))
 		return llfree_err(LLFREE_ERR_INIT);
 	*self = (llfree_t){
-		.trees = (tree_t *)meta.trees,
+		.trees = (tree_line_t *)meta.trees,
 		.locals = (local_t *)meta.local,
 		.policy = classing->policy,
 		.configured = classing_mask(classing),
@@ -241,9 +242,11 @@ llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
 	want_t want = { (size_t)1 << order, order };
 
 	if (at != UINT64_MAX)
-		return upper_get_at(self, want, (uint8_t)class, local, frame);
+		return upper_get_at(self, want.frames, (uint8_t)class, local,
+				    frame);
 	if (local) {
-		frame_id_optional_t own = upper_get_own(self, local, want);
+		frame_id_optional_t own =
+			upper_get_own(self, local, (uint8_t)class, want);
 
 		if (own.present)
 			return llfree_ok(own.value, (uint8_t)class);
@@ -305,20 +308,19 @@ static llfree_result_t put_trees(const llfree_t *self, local_t *local,
 }
 
 /* Tree by tree; the trees before the one that fails go back. */
-static llfree_result_t get_trees(const llfree_t *self, want_t want,
+static llfree_result_t get_trees(const llfree_t *self, size_t frames,
 				 uint8_t class, local_t *local,
 				 frame_id_t first)
 {
-	size_t frames = want.frames;
 	llfree_result_t result = llfree_err(LLFREE_ERR_MEMORY);
 
-	for (size_t done = 0; done < frames; done += want.frames) {
+	for (size_t done = 0, part; done < frames; done += part) {
 		frame_id_t at = frame_plus(first, done);
 
-		want.frames = tree_part(at, frames - done);
+		part = tree_part(at, frames - done);
 
 		llfree_result_t one =
-			upper_get_at(self, want, class, local, at);
+			upper_get_at(self, part, class, local, at);
 
 		if (!llfree_is_ok(one)) {
 			(void)put_trees(self, local, first, done, class);
@@ -355,7 +357,7 @@ static llfree_result_t search_trees(const llfree_t *self, want_t want,
 	while (lower_find_whole(&self->lower, &first, want)) {
 		if (trees_may_have(self, first, want.frames, class)) {
 			llfree_result_t result =
-				get_trees(self, want, class, local, first);
+				get_trees(self, want.frames, class, local, first);
 
 			if (llfree_is_ok(result))
 				return result;
@@ -396,11 +398,12 @@ llfree_result_t llfree_get_range(llfree_t *self, frame_id_optional_t at,
 			llfree_plain_local(request.local), &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	if (at.present)
-		return get_trees(self, want, request.class, local, first);
+		return get_trees(self, frames, request.class, local, first);
 	if (frames >= LLFREE_HUGE_SIZE && request.order < LLFREE_HUGE_ORDER)
 		want.align = LLFREE_HUGE_ORDER;
 	if (local && frames <= LLFREE_TREE_SIZE) {
-		frame_id_optional_t own = upper_get_own(self, local, want);
+		frame_id_optional_t own =
+			upper_get_own(self, local, request.class, want);
 
 		if (own.present)
 			return llfree_ok(own.value, request.class);
@@ -445,9 +448,9 @@ static bool tree_change(tree_t *tree, llfree_tree_match_t match,
 		return false;
 	if (change.operation != LLFREE_TREE_OP_NONE)
 		*tree ^= TREE_OFFLINE;
-	if (change.class != LLFREE_CLASS_NONE)
-		tree_set_class(tree, change.class);
-	return true;
+	return tree_set_class(tree, change.class != LLFREE_CLASS_NONE ?
+					    change.class :
+					    tree_class(*tree));
 }
 
 llfree_result_t llfree_change_tree(llfree_t *self, llfree_tree_match_t match,
@@ -464,7 +467,7 @@ llfree_result_t llfree_change_tree(llfree_t *self, llfree_tree_match_t match,
 	for (size_t i = first; i < end; i++) {
 		tree_t was, next;
 
-		if (atom_update(&self->trees[i], was, next,
+		if (atom_update(upper_tree(self, tree_id(i)), was, next,
 				tree_change(&next, match, change)))
 			return llfree_ok(frame_of_tree(tree_id(i)),
 					 tree_class(next));

@@ -2,35 +2,48 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The entry of a tree, 32 bits, and its pure transitions.
+ * The entry of a tree: one word on a cache line of its own, and its pure
+ * transitions.
  *
- *   bits 0-18   free frames that the tree's slot has not taken along
- *   bits 19-26  version: rises with every give, so that a search that sees the
- *               same entry twice knows that nothing came or went in between
- *   bit  27     offline: nothing is allocated from it; it keeps counting what
+ *   bits 0-18   free frames; claimed before the lower allocator looks for them
+ *   bits 19-30  row of the tree at which the next search begins
+ *   bits 31-33  class
+ *   bit  34     reserved: left to the slot that has it while others have a
+ *               choice
+ *   bit  35     offline: nothing is allocated from it; it keeps counting what
  *               is freed into it, so that going online is only this bit
- *   bits 28-30  class
- *   bit  31     reserved: a slot has it, or is about to
+ *   bits 36-63  version: rises with all but claims, so that who sees the same
+ *               word twice knows that nothing came or went in between
  *
- * The counts are claims on the lower allocator, which alone says what is free.
+ * The count stays here also while a slot has the tree: whoever needs its
+ * frames can have them at any moment, and none are ever on their way.
  */
 #pragma once
 
-#include "lib/ids.h"
+#include "lib/bitfield.h"
 
-typedef uint32_t tree_t;
+typedef uint64_t tree_t;
 
 #define TREE_FREE_BITS 19u
-#define TREE_FREE ((UINT32_C(1) << TREE_FREE_BITS) - 1)
-#define TREE_VERSION_ONE (UINT32_C(1) << TREE_FREE_BITS)
-#define TREE_VERSION (UINT32_C(0xff) << TREE_FREE_BITS)
-#define TREE_OFFLINE (UINT32_C(1) << 27)
-#define TREE_CLASS_SHIFT 28u
+#define TREE_FREE (((tree_t)1 << TREE_FREE_BITS) - 1)
+#define TREE_ROW_SHIFT 19u
+#define TREE_ROW_BITS 12u
+#define TREE_ROW ((((tree_t)1 << TREE_ROW_BITS) - 1) << TREE_ROW_SHIFT)
+#define TREE_CLASS_SHIFT 31u
 #define TREE_CLASS ((tree_t)(LLFREE_MAX_CLASSES - 1) << TREE_CLASS_SHIFT)
-#define TREE_RESERVED (UINT32_C(1) << 31)
+#define TREE_RESERVED ((tree_t)1 << 34)
+#define TREE_OFFLINE ((tree_t)1 << 35)
+#define TREE_VERSION_ONE ((tree_t)1 << 36)
 
 _Static_assert(LLFREE_TREE_SIZE <= TREE_FREE, "the count must fit");
-_Static_assert(TREE_CLASS_SHIFT + LLFREE_CLASS_BITS == 31, "no bit twice");
+_Static_assert(LLFREE_TREE_SIZE / ROW_FRAMES <= 1u << TREE_ROW_BITS,
+	       "the row must fit");
+_Static_assert(TREE_CLASS_SHIFT + LLFREE_CLASS_BITS == 34, "no bit twice");
+
+typedef struct {
+	_Alignas(LLFREE_CACHE_SIZE) tree_t word;
+} tree_line_t;
+_Static_assert(sizeof(tree_line_t) == LLFREE_CACHE_SIZE, "one line each");
 
 static inline tree_t tree_new(size_t free, uint8_t class)
 {
@@ -53,7 +66,7 @@ static inline bool tree_is_reserved(tree_t tree)
 	return (tree & TREE_RESERVED) != 0;
 }
 
-/* What can be allocated from it without its slot. */
+/* What can be allocated from it. */
 static inline size_t tree_free(tree_t tree)
 {
 	return tree_is_offline(tree) ? 0 : tree_counted(tree);
@@ -64,59 +77,63 @@ static inline uint8_t tree_class(tree_t tree)
 	return (uint8_t)((tree & TREE_CLASS) >> TREE_CLASS_SHIFT);
 }
 
-static inline void tree_set_class(tree_t *tree, uint8_t class)
+/* Where the next search begins, in frames from the tree's first. */
+static inline size_t tree_hint(tree_t tree)
 {
-	*tree = (*tree & ~TREE_CLASS) | (tree_t)class << TREE_CLASS_SHIFT;
+	return ((tree & TREE_ROW) >> TREE_ROW_SHIFT) * ROW_FRAMES;
 }
 
 static inline bool tree_claim(tree_t *tree, size_t frames)
 {
 	if (tree_free(*tree) < frames)
 		return false;
-	*tree -= (tree_t)frames;
+	*tree -= frames;
+	return true;
+}
+
+/* The next search begins at the row of this frame. */
+static inline bool tree_move(tree_t *tree, frame_id_t at)
+{
+	tree_t row = at.value % LLFREE_TREE_SIZE / ROW_FRAMES;
+
+	*tree = (*tree & ~TREE_ROW) | row << TREE_ROW_SHIFT;
+	return true;
+}
+
+static inline bool tree_set_class(tree_t *tree, uint8_t class)
+{
+	*tree = ((*tree & ~TREE_CLASS) | (tree_t)class << TREE_CLASS_SHIFT) +
+		TREE_VERSION_ONE;
 	return true;
 }
 
 /*
  * Frames come in; never more than are managed, whatever was put twice. Back to
- * the default class when all of it is free.
+ * the default class when all of it is free and no slot has it.
  */
 static inline bool tree_give(tree_t *tree, size_t frames, size_t managed,
 			     uint8_t default_class)
 {
 	size_t free = size_min(tree_counted(*tree) + frames, managed);
 
-	*tree = (*tree & ~(TREE_FREE | TREE_VERSION)) |
-		((*tree + TREE_VERSION_ONE) & TREE_VERSION) | (tree_t)free;
+	*tree = (*tree & ~TREE_FREE) + free + TREE_VERSION_ONE;
 	if (free == managed && !tree_is_reserved(*tree))
-		tree_set_class(tree, default_class);
+		(void)tree_set_class(tree, default_class);
 	return true;
 }
 
-/* Takes all that is free along into a slot. */
+/* For a slot. */
 static inline bool tree_reserve(tree_t *tree, uint8_t class)
 {
 	if (tree_is_reserved(*tree) || tree_is_offline(*tree))
 		return false;
-	*tree = (*tree & ~TREE_FREE) | TREE_RESERVED;
-	tree_set_class(tree, class);
-	return true;
+	*tree |= TREE_RESERVED;
+	return tree_set_class(tree, class);
 }
 
-/* The way back, with what the slot still has. */
-static inline bool tree_unreserve(tree_t *tree, size_t frames, size_t managed,
+static inline bool tree_unreserve(tree_t *tree, size_t managed,
 				  uint8_t default_class)
 {
 	*tree &= ~TREE_RESERVED;
-	return tree_give(tree, frames, managed, default_class);
-}
-
-/* The slot of a reserved tree takes what others freed, if it then has enough:
- * `has` is what the slot has, `frames` what it needs. */
-static inline bool tree_collect(tree_t *tree, size_t has, size_t frames)
-{
-	if (tree_free(*tree) == 0 || tree_free(*tree) + has < frames)
-		return false;
-	*tree &= ~TREE_FREE;
-	return true;
+	return tree_give(tree, 0, managed, default_class);
 }

@@ -4,22 +4,13 @@
 #include "lib/upper.h"
 
 /* How many trees are looked at for a better one once one was found. */
-#define SEARCH_WINDOW 1024u
+#define SEARCH_WINDOW 256u
 
 /* Tried in this order: the least harm first. */
 static const uint8_t policy_types[] = { LLFREE_POLICY_MATCH,
 					LLFREE_POLICY_STEAL,
 					LLFREE_POLICY_DEMOTE };
 #define POLICY_TYPES (sizeof(policy_types) / sizeof(policy_types[0]))
-
-/* In the end any use will do, also if the class of a tree just changed. */
-#define POLICY_ANY UINT8_MAX
-
-static bool allows(uint8_t wanted, uint8_t type)
-{
-	return type == wanted ||
-	       (wanted == POLICY_ANY && type != LLFREE_POLICY_INVALID);
-}
 
 /* A request on its way through the trees. */
 typedef struct {
@@ -28,31 +19,22 @@ typedef struct {
 	local_t *local; /* the own slot, or null */
 } ask_t;
 
-static uint64_t stamp_add(uint64_t stamp, uint64_t word)
-{
-	return (stamp ^ word) * UINT64_C(0x9e3779b97f4a7c15) + 1;
-}
-
-static uint64_t slots_stamp(const llfree_t *self, uint64_t stamp)
-{
-	for (size_t i = 0; i < upper_slots(self); i++)
-		stamp = stamp_add(stamp,
-				  atom_load_acquire(&self->locals[i].slot));
-	return stamp;
-}
+/* Which trees a pass of the search may use. */
+typedef struct {
+	bool reserved; /* those of slots, instead of those of none */
+	bool any; /* all, in any way that the policy allows */
+	uint8_t type; /* else in this way */
+} pass_t;
 
 uint64_t upper_stamp(const llfree_t *self)
 {
 	uint64_t stamp = 0;
 
 	for (size_t i = 0; i < upper_trees(self); i++)
-		stamp = stamp_add(stamp, atom_load_acquire(&self->trees[i]));
-	return slots_stamp(self, stamp);
-}
-
-uint64_t upper_tree_stamp(const llfree_t *self, tree_id_t tree)
-{
-	return slots_stamp(self, atom_load_acquire(&self->trees[tree.value]));
+		stamp = (stamp ^ atom_load_acquire(&self->trees[i].word)) *
+				UINT64_C(0x9e3779b97f4a7c15) +
+			1;
+	return stamp;
 }
 
 /* The line on which a request counts. */
@@ -62,158 +44,121 @@ static local_t *counters(const llfree_t *self, const local_t *local)
 				     upper_slots(self)];
 }
 
-static uint8_t slot_class(const llfree_t *self, const local_t *local)
-{
-	size_t slot = (size_t)(local - self->locals);
-	uint8_t class = 0;
-
-	while (self->first_slot[class + 1] <= slot)
-		class++;
-	return class;
-}
-
 /* ------------------------------------------------------------------------ */
-/* Between entries and slots                                                 */
+/* Reservations                                                              */
 
-/* A reserved tree goes back to its entry, with what its slot had left. */
-static void release(const llfree_t *self, slot_t slot)
+static void unreserve(const llfree_t *self, slot_t slot)
 {
-	tree_id_t tree = slot_tree(slot);
 	tree_t was, next;
 
 	if (!slot_is_present(slot))
 		return;
-	(void)atom_update(&self->trees[tree.value], was, next,
-			  tree_unreserve(&next, slot_free(slot),
-					 lower_tree_frames(&self->lower, tree),
-					 self->default_class));
+	(void)atom_update(
+		upper_tree(self, slot_tree(slot)), was, next,
+		tree_unreserve(&next,
+			       lower_tree_frames(&self->lower, slot_tree(slot)),
+			       self->default_class));
 }
 
 void upper_drain(const llfree_t *self, local_t *local)
 {
-	slot_t was, next;
-
-	(void)atom_update(&local->slot, was, next, slot_empty(&next));
-	release(self, was);
+	unreserve(self, local_replace(local, 0));
 }
 
-/* The tree of `at`, in which a request has just succeeded, for the slot. */
-static bool reserve(const llfree_t *self, const ask_t *ask, frame_id_t at)
+static bool set_class(const llfree_t *self, tree_id_t id, uint8_t class)
 {
-	local_t *local = ask->local;
-	slot_t slot, slot_next;
 	tree_t was, next;
 
-	if (!atom_update(&self->trees[tree_of_frame(at).value], was, next,
-			 tree_reserve(&next, ask->class)))
+	return atom_update(upper_tree(self, id), was, next,
+			   !tree_is_reserved(next) &&
+				   tree_set_class(&next, class));
+}
+
+/* The tree in which a request has just succeeded, for the slot. */
+static bool reserve(const llfree_t *self, local_t *local, tree_id_t id,
+		    uint8_t class)
+{
+	tree_t was, next;
+
+	if (!atom_update(upper_tree(self, id), was, next,
+			 tree_reserve(&next, class)))
 		return false;
-	(void)atom_update(&local->slot, slot, slot_next,
-			  slot_replace(&slot_next, at, tree_counted(was)));
-	release(self, slot);
+	unreserve(self, local_replace(local, slot_of(id)));
 	atom_add(&local->reservations, 1);
 	return true;
 }
 
-/* A slot takes what others freed into its tree, if that makes it enough. */
-static bool collect(const llfree_t *self, local_t *local, size_t frames)
+/* Whatever slot has this tree loses it. */
+static void evict(const llfree_t *self, tree_id_t id)
 {
-	slot_t slot = atom_load(&local->slot), slot_next;
-	tree_id_t tree = slot_tree(slot);
-	tree_t was, next;
-
-	if (!slot_is_present(slot) ||
-	    !atom_update(&self->trees[tree.value], was, next,
-			 tree_is_reserved(next) &&
-				 tree_collect(&next, slot_free(slot), frames)))
-		return false;
-	if (!atom_update(&local->slot, slot, slot_next,
-			 slot_give(&slot_next, tree, tree_free(was))))
-		upper_give_tree(self, tree, tree_free(was));
-	return true;
+	for (size_t i = 0; i < upper_slots(self); i++)
+		if (local_lose(&self->locals[i], id))
+			unreserve(self, slot_of(id));
 }
 
-/* A tree takes the class of a request, unless a slot has it. */
-static bool set_class(const llfree_t *self, const ask_t *ask, tree_id_t tree)
+/*
+ * What becomes of a tree after a request succeeded in it, when it was as it
+ * `was`; its class then.
+ */
+static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
+		      tree_id_t id, tree_t was)
 {
-	tree_t was, next;
+	local_t *count = counters(self, ask->local);
+	bool demotes = type == LLFREE_POLICY_DEMOTE, taken = false;
 
-	return atom_update(&self->trees[tree.value], was, next,
-			   !tree_is_reserved(next) &&
-				   (tree_set_class(&next, ask->class), true));
-}
-
-/* A slot loses its tree to another class. */
-static void evict(const llfree_t *self, const ask_t *ask, local_t *local,
-		  frame_id_t at)
-{
-	tree_id_t tree = tree_of_frame(at);
-	slot_t was, next;
-
-	if (!atom_update(&local->slot, was, next,
-			 slot_holds(next, tree) && slot_empty(&next)))
-		return;
-	release(self, was);
-	(void)set_class(self, ask, tree);
+	if (tree_is_reserved(was))
+		atom_add(&count->raids, 1);
+	if (tree_is_reserved(was) && demotes)
+		evict(self, id);
+	if (type == LLFREE_POLICY_STEAL)
+		atom_add(&count->steals, 1);
+	else if (ask->local && (demotes || !tree_is_reserved(was)))
+		taken = reserve(self, ask->local, id, ask->class);
+	else if (demotes)
+		taken = set_class(self, id, ask->class);
+	if (demotes && taken)
+		atom_add(&count->demotions, 1);
+	return taken ? ask->class : tree_class(was);
 }
 
 /* ------------------------------------------------------------------------ */
-/* Unreserved trees                                                          */
+/* Search                                                                    */
 
-static llfree_policy_t policy_of(const llfree_t *self, const ask_t *ask,
+static llfree_policy_t policy_of(const llfree_t *self, uint8_t class,
 				 tree_t tree)
 {
-	return self->policy(ask->class, tree_class(tree), tree_free(tree));
+	return self->policy(class, tree_class(tree), tree_free(tree));
 }
 
-/* A claim, if the policy allows the wanted use of the tree as it is now. */
-static bool claim(const llfree_t *self, const ask_t *ask, uint8_t wanted,
+/* A claim, if this pass may use the tree as it is now, and how. */
+static bool claim(const llfree_t *self, const ask_t *ask, pass_t pass,
 		  tree_t *tree, uint8_t *type)
 {
-	if (tree_is_reserved(*tree) || tree_free(*tree) < ask->want.frames)
+	if (tree_free(*tree) < ask->want.frames ||
+	    (!pass.any && tree_is_reserved(*tree) != pass.reserved))
 		return false;
-	*type = policy_of(self, ask, *tree).type;
-	return allows(wanted, *type) && tree_claim(tree, ask->want.frames);
+	*type = policy_of(self, ask->class, *tree).type;
+	if (pass.any ? *type == LLFREE_POLICY_INVALID : *type != pass.type)
+		return false;
+	return tree_claim(tree, ask->want.frames);
 }
 
-/* What becomes of a tree after a request succeeded in it; its class then. */
-static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
-		      frame_id_t at, uint8_t class)
-{
-	local_t *count = counters(self, ask->local);
-	bool taken = false;
-
-	if (type == LLFREE_POLICY_STEAL) {
-		atom_add(&count->steals, 1);
-		return class;
-	}
-	if (ask->local)
-		taken = reserve(self, ask, at);
-	else if (type == LLFREE_POLICY_DEMOTE)
-		taken = set_class(self, ask, tree_of_frame(at));
-	if (type == LLFREE_POLICY_DEMOTE && taken)
-		atom_add(&count->demotions, 1);
-	return taken ? ask->class : class;
-}
-
-static bool take_tree(const llfree_t *self, const ask_t *ask, uint8_t wanted,
-		      tree_id_t tree, llfree_result_t *result)
+static bool take_tree(const llfree_t *self, const ask_t *ask, pass_t pass,
+		      tree_id_t id, llfree_result_t *result)
 {
 	tree_t was, next;
 	uint8_t type;
 
-	if (!atom_update(&self->trees[tree.value], was, next,
-			 claim(self, ask, wanted, &next, &type)))
+	if (!atom_update(upper_tree(self, id), was, next,
+			 claim(self, ask, pass, &next, &type)))
 		return false;
 
-	found_t found = lower_get(&self->lower, frame_of_tree(tree), ask->want);
+	frame_id_optional_t frame = upper_fulfil(self, id, was, ask->want);
 
-	if (!found.ok) {
-		upper_give_tree(self, tree, ask->want.frames - found.lost);
-		return false;
-	}
-	*result = llfree_ok(found.first, settle(self, ask, type, found.first,
-						tree_class(was)));
-	return true;
+	if (frame.present)
+		*result = llfree_ok(frame.value,
+				    settle(self, ask, type, id, was));
+	return frame.present;
 }
 
 /* Where a search begins: near the last tree, or far from the other slots. */
@@ -230,168 +175,84 @@ static size_t search_start(const llfree_t *self, const ask_t *ask)
 	       upper_slots(self);
 }
 
+static tree_id_t tree_after(const llfree_t *self, size_t start, size_t i)
+{
+	size_t at = start + i;
+
+	return tree_id(at < upper_trees(self) ? at : at - upper_trees(self));
+}
+
 /*
- * The best tree for this type of use, by the policy's priority; the nearest of
- * equals. True when one was found that is to be taken at once and served.
+ * The best tree for this use, by the policy's priority; the nearest of equals.
+ * True when one was found that is to be taken at once, and it served.
  */
-static bool search_best(const llfree_t *self, const ask_t *ask, uint8_t wanted,
+static bool search_best(const llfree_t *self, const ask_t *ask, pass_t pass,
 			size_t start, llfree_result_t *result)
 {
-	size_t trees = upper_trees(self);
 	tree_id_optional_t best = tree_id_none();
 	uint8_t best_priority = 0;
 
-	for (size_t i = 0; i < trees; i++) {
-		tree_id_t at = tree_id((start + i) % trees);
-		tree_t tree = atom_load(&self->trees[at.value]);
+	for (size_t i = 0; i < upper_trees(self); i++) {
+		tree_id_t id = tree_after(self, start, i);
+		tree_t tree = atom_load(upper_tree(self, id));
+		llfree_policy_t policy;
 
 		if (best.present && i % SEARCH_WINDOW == 0)
 			break;
 		if (tree_is_reserved(tree) ||
 		    tree_free(tree) < ask->want.frames)
 			continue;
-
-		llfree_policy_t policy = policy_of(self, ask, tree);
-
-		if (policy.type != wanted)
+		policy = policy_of(self, ask->class, tree);
+		if (policy.type != pass.type)
 			continue;
 		if (policy.priority == UINT8_MAX) {
-			if (take_tree(self, ask, wanted, at, result))
+			if (take_tree(self, ask, pass, id, result))
 				return true;
 		} else if (!best.present || policy.priority > best_priority) {
-			best = tree_id_some(at);
+			best = tree_id_some(id);
 			best_priority = policy.priority;
 		}
 	}
-	return best.present && take_tree(self, ask, wanted, best.value, result);
+	return best.present && take_tree(self, ask, pass, best.value, result);
 }
 
-/* Every tree, when the best did not work out. */
-static bool search_all(const llfree_t *self, const ask_t *ask, uint8_t wanted,
+/* Every tree in which the lower allocator seems to have what is wanted. */
+static bool search_all(const llfree_t *self, const ask_t *ask, pass_t pass,
 		       size_t start, llfree_result_t *result)
 {
-	size_t trees = upper_trees(self);
-
-	for (size_t i = 0; i < trees; i++) {
-		tree_id_t at = tree_id((start + i) % trees);
-		tree_t tree = atom_load(&self->trees[at.value]);
-
+	for (size_t i = 0; i < upper_trees(self); i++) {
+		tree_id_t id = tree_after(self, start, i);
+		tree_t tree = atom_load(upper_tree(self, id));
 		uint8_t type;
 
-		if (claim(self, ask, wanted, &tree, &type) &&
-		    lower_may_fit(&self->lower, at, ask->want) &&
-		    take_tree(self, ask, wanted, at, result))
+		if (claim(self, ask, pass, &tree, &type) &&
+		    lower_may_fit(&self->lower, id, ask->want) &&
+		    take_tree(self, ask, pass, id, result))
 			return true;
 	}
 	return false;
 }
 
-/* The likely places first, which may cost a claim that does not work out. */
+/* By type: first the likely place, at the risk of a claim in vain. */
 static bool search(const llfree_t *self, const ask_t *ask,
 		   llfree_result_t *result)
 {
 	size_t start = search_start(self, ask);
 
-	for (size_t i = 0; i < POLICY_TYPES; i++)
-		if (search_best(self, ask, policy_types[i], start, result) ||
-		    search_all(self, ask, policy_types[i], start, result))
+	for (size_t i = 0; i < POLICY_TYPES; i++) {
+		pass_t pass = { .type = policy_types[i] };
+
+		if (search_best(self, ask, pass, start, result) ||
+		    search_all(self, ask, pass, start, result))
 			return true;
-	return false;
-}
-
-/* ------------------------------------------------------------------------ */
-/* Reserved trees                                                            */
-
-/*
- * Claims from a slot or from the entry of its tree, whichever has enough, or
- * from both together.
- */
-static bool claim_reserved(const llfree_t *self, local_t *local,
-			   tree_id_t tree, size_t frames)
-{
-	slot_t was, next;
-	tree_t entry, entry_next;
-
-	if (atom_update(&self->trees[tree.value], entry, entry_next,
-			tree_claim(&entry_next, frames)))
-		return true;
-	if (slot_free(atom_load(&local->slot)) < frames)
-		(void)collect(self, local, frames);
-	return atom_update(&local->slot, was, next,
-			   slot_holds(next, tree) && slot_claim(&next, frames));
-}
-
-/* What the tree of a slot has: with the slot, and freed by others. */
-static size_t reserved_free(const llfree_t *self, slot_t slot)
-{
-	return slot_free(slot) +
-	       tree_free(atom_load(&self->trees[slot_tree(slot).value]));
-}
-
-static bool raid_slot(const llfree_t *self, const ask_t *ask, uint8_t wanted,
-		      local_t *local, llfree_result_t *result)
-{
-	slot_t slot = atom_load(&local->slot);
-	uint8_t class = slot_class(self, local);
-	tree_id_t tree = slot_tree(slot);
-
-	if (!slot_is_present(slot) ||
-	    reserved_free(self, slot) < ask->want.frames ||
-	    self->policy(ask->class, class, reserved_free(self, slot)).type !=
-		    wanted ||
-	    !lower_may_fit(&self->lower, tree, ask->want) ||
-	    !claim_reserved(self, local, tree, ask->want.frames))
-		return false;
-
-	found_t found = lower_get(&self->lower, slot_frame(slot), ask->want);
-
-	if (!found.ok) {
-		upper_unclaim(self, local, tree, ask->want.frames - found.lost);
-		return false;
 	}
-	if (local != ask->local)
-		atom_add(&counters(self, ask->local)->raids, 1);
-	if (wanted == LLFREE_POLICY_DEMOTE) {
-		evict(self, ask, local, found.first);
-		class = settle(self, ask, wanted, found.first, class);
+	for (size_t i = 0; i < POLICY_TYPES; i++) {
+		pass_t pass = { .reserved = true, .type = policy_types[i] };
+
+		if (search_all(self, ask, pass, start, result))
+			return true;
 	}
-	*result = llfree_ok(found.first, class);
-	return true;
-}
-
-static bool raid(const llfree_t *self, const ask_t *ask,
-		 llfree_result_t *result)
-{
-	for (size_t i = 0; i < POLICY_TYPES; i++)
-		for (size_t slot = 0; slot < upper_slots(self); slot++)
-			if (raid_slot(self, ask, policy_types[i],
-				      &self->locals[slot], result))
-				return true;
 	return false;
-}
-
-/* ------------------------------------------------------------------------ */
-/* The whole way                                                             */
-
-/* Is there more in the own tree than its slot knew of? */
-static bool get_collected(const llfree_t *self, const ask_t *ask,
-			  llfree_result_t *result)
-{
-	frame_id_optional_t own;
-
-	if (!ask->local || !collect(self, ask->local, ask->want.frames))
-		return false;
-	own = upper_get_own(self, ask->local, ask->want);
-	*result = llfree_ok(own.value, ask->class);
-	return own.present;
-}
-
-/* All places, claiming only where the lower allocator seems to have it. */
-static bool search_again(const llfree_t *self, const ask_t *ask,
-			 llfree_result_t *result)
-{
-	return search_all(self, ask, POLICY_ANY, 0, result) ||
-	       raid(self, ask, result);
 }
 
 llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
@@ -401,12 +262,11 @@ llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 	llfree_result_t result;
 	uint64_t stamp;
 
-	if (get_collected(self, &ask, &result) || search(self, &ask, &result) ||
-	    raid(self, &ask, &result))
+	if (search(self, &ask, &result))
 		return result;
 	do {
 		stamp = upper_stamp(self);
-		if (search_again(self, &ask, &result))
+		if (search_all(self, &ask, (pass_t){ .any = true }, 0, &result))
 			return result;
 	} while (stamp != upper_stamp(self));
 	return llfree_err(LLFREE_ERR_MEMORY);
@@ -415,97 +275,37 @@ llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 /* ------------------------------------------------------------------------ */
 /* A place that is named                                                     */
 
-/* The slot that has a tree, the own one first. */
-static local_t *holder(const llfree_t *self, local_t *own, tree_id_t tree)
-{
-	if (own && slot_holds(atom_load(&own->slot), tree))
-		return own;
-	for (size_t i = 0; i < upper_slots(self); i++)
-		if (slot_holds(atom_load(&self->locals[i].slot), tree))
-			return &self->locals[i];
-	return NULL;
-}
-
-/* Where a claim for a place was found. */
-typedef struct {
-	local_t *from; /* null: the entry */
-	uint8_t class;
-	uint8_t type;
-} place_t;
-
-/* Claims wherever the tree's frames are counted. */
-static bool claim_place(const llfree_t *self, const ask_t *ask, tree_id_t tree,
-			place_t *place)
-{
-	tree_t was, next;
-	local_t *local;
-
-	*place = (place_t){ .type = LLFREE_POLICY_INVALID };
-	if (atom_update(&self->trees[tree.value], was, next,
-			(place->type = policy_of(self, ask, next).type) !=
-					LLFREE_POLICY_INVALID &&
-				tree_claim(&next, ask->want.frames))) {
-		place->class = tree_class(was);
-		return true;
-	}
-	local = tree_is_reserved(was) ? holder(self, ask->local, tree) : NULL;
-	if (!local)
-		return false;
-	place->from = local;
-	place->class = slot_class(self, local);
-	place->type = self->policy(ask->class, place->class,
-				   reserved_free(self, atom_load(&local->slot)))
-			      .type;
-	return place->type != LLFREE_POLICY_INVALID &&
-	       claim_reserved(self, local, tree, ask->want.frames);
-}
-
 bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
 		      frame_id_t first)
 {
-	tree_t tree = atom_load(&self->trees[tree_of_frame(first).value]);
-	local_t *local = tree_is_reserved(tree) ?
-				 holder(self, NULL, tree_of_frame(first)) :
-				 NULL;
-	size_t free = local ? reserved_free(self, atom_load(&local->slot)) :
-			      tree_free(tree);
+	tree_t tree = atom_load(upper_tree(self, tree_of_frame(first)));
 
-	return free >= frames &&
-	       self->policy(class, tree_class(tree), free).type !=
-		       LLFREE_POLICY_INVALID;
+	return tree_free(tree) >= frames &&
+	       policy_of(self, class, tree).type != LLFREE_POLICY_INVALID;
 }
 
-/* A place taken from a tree of another class may demote the tree. */
-static uint8_t settle_place(const llfree_t *self, const ask_t *ask,
-			    tree_id_t tree, place_t place)
+llfree_result_t upper_get_at(const llfree_t *self, size_t frames,
+			     uint8_t class, const local_t *local,
+			     frame_id_t first)
 {
-	if (place.type != LLFREE_POLICY_DEMOTE ||
-	    !set_class(self, ask, tree))
-		return place.class;
-	atom_add(&counters(self, ask->local)->demotions, 1);
-	return ask->class;
-}
+	tree_id_t id = tree_of_frame(first);
+	tree_t was, next;
+	uint8_t type;
 
-llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
-			     local_t *local, frame_id_t first)
-{
-	ask_t ask = { want, class, local };
-	tree_id_t tree = tree_of_frame(first);
-	place_t place;
-	uint64_t stamp;
+	if (!atom_update(upper_tree(self, id), was, next,
+			 (type = policy_of(self, class, next).type) !=
+					 LLFREE_POLICY_INVALID &&
+				 tree_claim(&next, frames)))
+		return llfree_err(LLFREE_ERR_MEMORY);
 
-	do {
-		stamp = upper_tree_stamp(self, tree);
-		if (!claim_place(self, &ask, tree, &place))
-			continue;
+	found_t found = lower_get_at(&self->lower, first, frames);
 
-		found_t found = lower_get_at(&self->lower, first, want.frames);
-
-		if (found.ok)
-			return llfree_ok(first, settle_place(self, &ask, tree,
-							     place));
-		upper_unclaim(self, place.from, tree, want.frames - found.lost);
-		break;
-	} while (stamp != upper_tree_stamp(self, tree));
-	return llfree_err(LLFREE_ERR_MEMORY);
+	if (!found.ok) {
+		upper_unclaim(self, id, frames - found.lost);
+		return llfree_err(LLFREE_ERR_MEMORY);
+	}
+	if (type != LLFREE_POLICY_DEMOTE || !set_class(self, id, class))
+		return llfree_ok(first, tree_class(was));
+	atom_add(&counters(self, local)->demotions, 1);
+	return llfree_ok(first, class);
 }

@@ -6,19 +6,17 @@
  * out of each other's cache lines and large free frames stay whole. Volatile,
  * rebuilt at start.
  *
- * A request claims frames from the count of a slot or a tree entry, then has
- * the lower allocator find them in that tree, and gives the claim back when it
- * cannot. A slot takes a tree over only after a request succeeded in it.
+ * A request claims frames from the count of a tree, then has the lower
+ * allocator find them in that tree, and gives the claim back when it cannot.
+ * A tree that a slot has reserved is left to that slot as long as there are
+ * others; its frames are there for everyone before memory is out.
  *
  * When nothing was found, memory must have been short at one moment, and not
  * only have been moving past the search: a get fails only after a pass over
- * all trees and slots with none of their words changed meanwhile. Such a pass
- * claims only what the lower allocator seems to have, so that requests that
- * fail do not keep each other going: each repetition means that another
- * request succeeded or is on its way to.
- *
- * Frames on their way from an entry to a slot or back are in neither. A thread
- * that stops there hides one tree.
+ * all trees with none of their words changed meanwhile. Such a pass claims
+ * only what the lower allocator seems to have, so that requests that fail do
+ * not keep each other going: each repetition means that another request
+ * succeeded or is on its way to.
  */
 #pragma once
 
@@ -28,7 +26,7 @@
 
 struct llfree {
 	lower_t lower;
-	tree_t *trees;
+	tree_line_t *trees;
 	local_t *locals; /* by class; one more for requests without a slot */
 	llfree_policy_fn policy;
 	uint32_t first_slot[LLFREE_MAX_CLASSES + 1];
@@ -52,41 +50,48 @@ static inline bool upper_has_class(const llfree_t *self, unsigned class)
 	return class < LLFREE_MAX_CLASSES && (self->configured >> class & 1);
 }
 
-/* Frames come into their tree, but not into its slot. */
-static inline void upper_give_tree(const llfree_t *self, tree_id_t tree,
-				   size_t frames)
+static inline tree_t *upper_tree(const llfree_t *self, tree_id_t tree)
 {
-	size_t managed = lower_tree_frames(&self->lower, tree);
+	return &self->trees[tree.value].word;
+}
+
+/* Where a search in a tree begins. */
+static inline frame_id_t upper_hint(tree_id_t id, tree_t tree)
+{
+	return frame_plus(frame_of_tree(id), tree_hint(tree));
+}
+
+/* Gives a claim back. */
+static inline void upper_unclaim(const llfree_t *self, tree_id_t id,
+				 size_t frames)
+{
+	size_t managed = lower_tree_frames(&self->lower, id);
 	tree_t was, next;
 
-	(void)atom_update(&self->trees[tree.value], was, next,
+	(void)atom_update(upper_tree(self, id), was, next,
 			  tree_give(&next, frames, managed,
 				    self->default_class));
 }
 
-/* Gives a claim back to where it most likely came from. */
-static inline void upper_unclaim(const llfree_t *self, local_t *local,
-				 tree_id_t tree, size_t frames)
+/*
+ * Counts frames just freed. In the tree of the own slot, the next search
+ * begins there: what was used last is used first.
+ */
+HOT void upper_freed(const llfree_t *self, const local_t *local, frame_id_t at,
+		     size_t frames)
 {
-	slot_t was, next;
+	tree_id_t id = tree_of_frame(at);
+	size_t managed = lower_tree_frames(&self->lower, id);
+	bool own = local && slot_holds(atom_load(&local->slot), id);
+	tree_t was, next;
 
-	if (!local || !atom_update(&local->slot, was, next,
-				   slot_give(&next, tree, frames)))
-		upper_give_tree(self, tree, frames);
+	(void)atom_update(upper_tree(self, id), was, next,
+			  tree_give(&next, frames, managed,
+				    self->default_class) &&
+				  (!own || tree_move(&next, at)));
 }
 
-/* Counts frames just freed, where the next get of this slot finds them. */
-static inline void upper_freed(const llfree_t *self, local_t *local,
-			       frame_id_t at, size_t frames)
-{
-	slot_t was, next;
-
-	if (!local || !atom_update(&local->slot, was, next,
-				   slot_give_at(&next, at, frames)))
-		upper_give_tree(self, tree_of_frame(at), frames);
-}
-
-/* Is the place of the last get worth an update of the slot? Not for what is
+/* Is the place of the last get worth an update of the hint? Not for what is
  * found by a look at one cache line anyway. */
 static inline bool upper_moved(frame_id_t hint, frame_id_t at, size_t frames)
 {
@@ -98,28 +103,38 @@ static inline bool upper_moved(frame_id_t hint, frame_id_t at, size_t frames)
 	       hint.value / ROW_FRAMES != at.value / ROW_FRAMES;
 }
 
-/* From the tree that the slot has: the path that nearly all gets take. */
-HOT frame_id_optional_t upper_get_own(const llfree_t *self, local_t *local,
-				      want_t want)
+/* After a claim, when the tree was as it `was`: the frames, or the claim is
+ * given back. */
+HOT frame_id_optional_t upper_fulfil(const llfree_t *self, tree_id_t id,
+				     tree_t was, want_t want)
 {
-	slot_t was, next;
-
-	if (!atom_update(&local->slot, was, next,
-			 slot_claim(&next, want.frames)))
-		return frame_id_none();
-
-	frame_id_t from = slot_frame(was);
-	found_t found = lower_get(&self->lower, from, want);
+	frame_id_t hint = upper_hint(id, was);
+	found_t found = lower_get(&self->lower, hint, want);
+	tree_t next;
 
 	if (!found.ok) {
-		upper_unclaim(self, local, slot_tree(was),
-			      want.frames - found.lost);
+		upper_unclaim(self, id, want.frames - found.lost);
 		return frame_id_none();
 	}
-	if (upper_moved(from, found.first, want.frames))
-		(void)atom_update(&local->slot, was, next,
-				  slot_move(&next, found.first));
+	if (upper_moved(hint, found.first, want.frames))
+		(void)atom_update(upper_tree(self, id), was, next,
+				  tree_move(&next, found.first));
 	return frame_id_some(found.first);
+}
+
+/* From the tree that the slot has: the path that nearly all gets take. */
+HOT frame_id_optional_t upper_get_own(const llfree_t *self, local_t *local,
+				      uint8_t class, want_t want)
+{
+	slot_t slot = atom_load_acquire(&local->slot);
+	tree_t was, next;
+
+	if (!slot_is_present(slot) ||
+	    !atom_update(upper_tree(self, slot_tree(slot)), was, next,
+			 tree_class(next) == class &&
+				 tree_claim(&next, want.frames)))
+		return frame_id_none();
+	return upper_fulfil(self, slot_tree(slot), was, want);
 }
 
 /* From anywhere, when the own slot (or null) has nothing that fits. */
@@ -127,8 +142,9 @@ llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 			  local_t *local);
 
 /* Exactly these frames, all of one tree. */
-llfree_result_t upper_get_at(const llfree_t *self, want_t want, uint8_t class,
-			     local_t *local, frame_id_t first);
+llfree_result_t upper_get_at(const llfree_t *self, size_t frames,
+			     uint8_t class, const local_t *local,
+			     frame_id_t first);
 
 /* May it, at this moment? Writes nothing. */
 bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
@@ -137,7 +153,5 @@ bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
 /* Empties a slot. */
 void upper_drain(const llfree_t *self, local_t *local);
 
-/* Changes when anything comes to or goes from an entry or a slot: of all
- * trees, or of one. */
+/* Changes when any tree's word does. */
 uint64_t upper_stamp(const llfree_t *self);
-uint64_t upper_tree_stamp(const llfree_t *self, tree_id_t tree);
