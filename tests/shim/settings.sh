@@ -100,8 +100,8 @@ else
 fi
 
 # Not even when stderr is closed, or the reader has gone.
-tap_ok "no stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 true 2>&-"
-tap_ok "a full stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 true 2>/dev/full"
+tap_ok "no stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 ls / 2>&-"
+tap_ok "a full stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 ls / 2>/dev/full"
 cat >"$tmp/broken" <<'EOT'
 { sleep 0.2; LD_PRELOAD=$1 LLFREE_STATS=1 sh -c 'exit 5' 2>&1
 echo $? >"$2"; } | true
