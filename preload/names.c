@@ -6,6 +6,7 @@
 
 #include <dlfcn.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <link.h>
 #include <stdbool.h>
 #include <string.h>
@@ -18,6 +19,8 @@ static struct {
 	const char *strings;
 	size_t count;
 	size_t strings_len;
+	/* The loader's name for it is argv[0], which programs overwrite. */
+	char path[PATH_MAX];
 } program;
 
 /* `count` items of `size` bytes at `offset`, or NULL when not in the file. */
@@ -71,6 +74,8 @@ void names_start(void)
 	struct stat st;
 	long file;
 
+	real_syscall(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe",
+		     (long)program.path, sizeof(program.path) - 1, 0, 0);
 	if (real_failed(fd))
 		return;
 	if (!real_failed(real_fstat((int)fd, &st)) && st.st_size > 0) {
@@ -124,9 +129,9 @@ struct name names_find(uintptr_t addr)
 	if (!dladdr1((void *)addr, &info, &extra, RTLD_DL_LINKMAP))
 		return name;
 	map = extra;
-	slash = strrchr(info.dli_fname, '/');
-	name.path = info.dli_fname;
-	name.module = slash ? slash + 1 : info.dli_fname;
+	name.path = map->l_name[0] ? map->l_name : program.path;
+	slash = strrchr(name.path, '/');
+	name.module = slash ? slash + 1 : name.path;
 	name.module_offset = addr - map->l_addr;
 	if (covers(&info, addr)) {
 		name.function = info.dli_sname;

@@ -114,6 +114,7 @@ static int crowd(void)
 
 int main(int argc, char **argv)
 {
+	memset(argv[0], 'x', strlen(argv[0])); /* as daemons do for ps */
 	if (argc > 1 && strcmp(argv[1], "crowd") == 0)
 		return crowd();
 	if (argc > 1) {
