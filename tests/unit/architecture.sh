@@ -47,8 +47,8 @@ layers() {
 		lib/child: ids.h
 		lib/whole: bitfield.h child.h
 		lib/lower: bitfield.h child.h ids.h whole.h
-		lib/tree: ids.h
-		lib/local: ids.h tree.h bitfield.h
+		lib/tree: bitfield.h
+		lib/local: atom.h ids.h
 		lib/upper: local.h lower.h tree.h
 		lib/classing.c: ids.h
 		lib/inspect.c: upper.h
