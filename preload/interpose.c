@@ -27,6 +27,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -93,11 +94,25 @@ static size_t processors(void)
 	return len > 0 && number < 4096 ? number + 1 : 64;
 }
 
+/* More than all memory there is would only cost the allocator's own data. */
+static size_t memory_at_most(size_t wanted)
+{
+	struct sysinfo info;
+	size_t there;
+
+	if (real_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0))
+		return wanted;
+	there = (info.totalram + info.totalswap) * info.mem_unit;
+	if (there < 256 * MIB)
+		there = 256 * MIB;
+	return wanted < there ? wanted : there;
+}
+
 static void start_arena(const struct config *settings)
 {
 	size_t space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
 	struct arena_options options = {
-		.bytes = settings->arena,
+		.bytes = memory_at_most(settings->arena),
 		.page = real_page_size(),
 		.hint = getauxval(AT_RANDOM),
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,

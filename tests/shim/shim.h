@@ -46,14 +46,19 @@ static MAYBE_UNUSED bool ok(bool good, const char *format, ...)
 	return good;
 }
 
-/* The same without a line when it is good: for conditions in loops. */
+/* Without a line when it is good; the end when it is not: for conditions in
+ * loops, and those that the rest depends on. */
 #define must(good) must_at(good, #good, __FILE__, __LINE__)
 
 static MAYBE_UNUSED void must_at(bool good, const char *what, const char *file,
 				 int line)
 {
-	if (!good)
-		ok(false, "%s:%d: %s (errno %d)", file, line, what, errno);
+	if (good)
+		return;
+	ok(false, "%s:%d: %s (errno %d)", file, line, what, errno);
+	printf("Bail out!\n");
+	fflush(stdout);
+	_exit(1);
 }
 
 static MAYBE_UNUSED void skip(const char *what, const char *why)

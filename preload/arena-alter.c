@@ -1,0 +1,183 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "preload/arena-inner.h"
+
+void arena_alter(uintptr_t addr, size_t len, enum mark mark)
+{
+	struct arena_part part;
+
+	for (uintptr_t at = addr; at < addr + len; at += part.len) {
+		part = arena_part(at, addr + len);
+		if (part.kind != PART_LIVE)
+			continue;
+		mark_set(arena.marks, mark, span_of(at, part.len));
+		if (mark == MARK_ALTERED)
+			stats_count(STAT_FRAMES_ALTERED, part.len / FRAME);
+	}
+}
+
+/* Makes free frames the program's, as they are. */
+static bool claim_frames(struct span s)
+{
+	struct span got;
+	size_t dirty;
+
+	got = arena_allocate(frame_id_some(frame_id(s.first)), s.count);
+	if (!got.count)
+		return false;
+	dirty = mark_count(arena.marks, MARK_DIRTY, s);
+	mark_set(arena.marks, MARK_LIVE, s);
+	gauge_change((int64_t)s.count, -(int64_t)dirty);
+	stats_count(STAT_FRAMES_SERVED, s.count);
+	return true;
+}
+
+static void claim_hole(struct arena_claims *claims, struct arena_part hole)
+{
+	struct span s = span_of(hole.start, hole.len);
+	size_t page = arena.page_frames;
+
+	if (claim_frames(s)) {
+		if (claims->count < ARENA_CLAIMS)
+			claims->holes[claims->count++] = hole;
+		return;
+	}
+	for (size_t i = 0; s.count > page && i < s.count; i += page)
+		claim_frames(span(s.first + i, page));
+}
+
+struct arena_claims arena_claim(uintptr_t addr, size_t len)
+{
+	struct arena_claims claims = { .addr = addr, .len = len };
+	struct arena_part part;
+
+	if (!arena_touches(addr, len))
+		return claims;
+	for (uintptr_t at = addr; at < addr + len; at += part.len) {
+		part = arena_part(at, addr + len);
+		if (part.kind == PART_HOLE)
+			claim_hole(&claims, part);
+	}
+	arena_alter(addr, len, MARK_ALTERED);
+	return claims;
+}
+
+void arena_claim_undo(const struct arena_claims *claims)
+{
+	for (size_t i = 0; i < claims->count; i++)
+		arena_free(claims->holes[i].start, claims->holes[i].len,
+			   LEAVE_DIRTY);
+	arena_refill(claims->addr, claims->len);
+}
+
+bool arena_is_free(uintptr_t addr, size_t len)
+{
+	struct arena_part part;
+
+	if (!arena_touches(addr, len))
+		return false;
+	part = arena_part(addr, addr + len);
+	return part.kind == PART_HOLE && part.len == len;
+}
+
+/* Maps afresh where nothing is mapped at all. */
+static bool fill_hole(uintptr_t addr, size_t len)
+{
+	return arena.os->mmap((void *)addr, len, READ_WRITE,
+			      FRESH | MAP_FIXED_NOREPLACE, -1,
+			      0) == (long)addr;
+}
+
+void arena_patch(uintptr_t addr, size_t len)
+{
+	size_t page = arena.page_frames * FRAME;
+
+	if (fill_hole(addr, len))
+		return;
+	for (size_t at = 0; at < len; at += page)
+		fill_hole(addr + at, page);
+}
+
+static void refill_live(uintptr_t addr, size_t len)
+{
+	size_t page = arena.page_frames * FRAME;
+
+	if (fill_hole(addr, len)) {
+		arena_free(addr, len, LEAVE_CLEAN);
+		return;
+	}
+	for (size_t at = 0; at < len; at += page)
+		if (fill_hole(addr + at, page))
+			arena_free(addr + at, page, LEAVE_CLEAN);
+}
+
+void arena_refill(uintptr_t addr, size_t len)
+{
+	struct arena_part part;
+
+	if (!arena_touches(addr, len))
+		return;
+	for (uintptr_t at = addr; at < addr + len; at += part.len) {
+		part = arena_part(at, addr + len);
+		if (part.kind == PART_LIVE)
+			refill_live(at, part.len);
+	}
+}
+
+static bool is_live(uintptr_t addr, size_t page)
+{
+	return arena_touches(addr, page) &&
+	       arena_part(addr, addr + page).kind == PART_LIVE;
+}
+
+size_t arena_refill_hole(uintptr_t addr)
+{
+	size_t page = arena.page_frames * FRAME;
+	uintptr_t at = addr;
+
+	for (; is_live(at, page) && fill_hole(at, page); at += page)
+		arena_free(at, page, LEAVE_CLEAN);
+	return at - addr;
+}
+
+void arena_lock_all(bool all)
+{
+	__atomic_store_n(&arena.lock_all, all, __ATOMIC_RELEASE);
+}
+
+/* Takes the frames through the allocator, so that no one is served them while
+ * they are unlocked and emptied. */
+static void unlock_run(struct span s)
+{
+	struct span got =
+		arena_allocate(frame_id_some(frame_id(s.first)), s.count);
+
+	if (!got.count)
+		return;
+	arena.os->munlock(address_of(s.first), bytes_of(s));
+	if (!mark_count(arena.marks, MARK_DIRTY, s))
+		arena.os->madvise(address_of(s.first), bytes_of(s),
+				  MADV_DONTNEED);
+	arena_deallocate(got);
+}
+
+void arena_unlock_free(void)
+{
+	for (size_t t = 0; t < arena.trees; t++) {
+		struct span s = arena_tree(t);
+
+		while (arena_tree_state(t) == TREE_ONLINE && s.count) {
+			bool live;
+			struct span run =
+				mark_run(arena.marks, MARK_BIT(MARK_LIVE), s,
+					 &live);
+
+			if (!live)
+				unlock_run(run);
+			else
+				mark_set(arena.marks, MARK_ALTERED, run);
+			s = span_from(s, span_end(run));
+		}
+	}
+}

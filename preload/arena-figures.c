@@ -1,0 +1,109 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "preload/arena-inner.h"
+
+static size_t count_marks(unsigned with, unsigned without)
+{
+	size_t count = 0;
+
+	for (size_t t = 0; t < arena.trees; t++)
+		if (arena_tree_state(t) == TREE_ONLINE)
+			count += mark_count_which(arena.marks, with, without,
+						  arena_tree(t));
+	return count;
+}
+
+static size_t count_free(void)
+{
+	size_t count = 0;
+
+	for (size_t t = 0; t < arena.trees; t++)
+		count += arena_tree_state(t) == TREE_OFF ?
+				 LLFREE_TREE_SIZE :
+				 llfree_stats_at(arena.llfree,
+						 frame_id(arena_tree(t).first),
+						 LLFREE_TREE_ORDER)
+					 .free_frames;
+	return count;
+}
+
+void arena_forked(void)
+{
+	size_t live;
+
+	if (arena_state() != ARENA_READY)
+		return;
+	live = count_marks(MARK_BIT(MARK_LIVE), 0);
+	gauge_reset(live, count_marks(MARK_BIT(MARK_DIRTY),
+				      MARK_BIT(MARK_LIVE)));
+	arena.inherited = live;
+	arena.lost = arena.frames - count_free() - live;
+}
+
+static size_t count_resident(size_t tree)
+{
+	struct span s = arena_tree(tree);
+	unsigned char resident[ASK_FRAMES];
+	size_t count = 0;
+
+	while (s.count) {
+		struct span piece = span_before(s, s.first + ASK_FRAMES);
+
+		if (page_resident(piece, resident))
+			for (size_t i = 0; i < piece.count; i++)
+				count += resident[i] & 1;
+		s = span_from(s, span_end(piece));
+	}
+	return count;
+}
+
+static void count_per_huge(size_t tree, struct arena_figures *f)
+{
+	struct span s = arena_tree(tree);
+	size_t step = LLFREE_HUGE_SIZE / 8;
+
+	for (size_t at = s.first; at < span_end(s); at += LLFREE_HUGE_SIZE) {
+		ll_stats_t stats = llfree_stats_at(arena.llfree, frame_id(at),
+						   LLFREE_HUGE_ORDER);
+
+		f->per_huge[(stats.free_frames + step - 1) / step]++;
+	}
+}
+
+static void count_trees(struct arena_figures *f)
+{
+	for (size_t t = 0; t < arena.trees; t++) {
+		if (arena_tree_state(t) != TREE_ONLINE) {
+			f->per_huge[8] += arena_tree_state(t) == TREE_OFF ?
+						  LLFREE_TREE_CHILDREN :
+						  0;
+			continue;
+		}
+		f->online += LLFREE_TREE_SIZE;
+		f->resident += count_resident(t);
+		count_per_huge(t, f);
+	}
+}
+
+void arena_figures(struct arena_figures *f)
+{
+	ll_stats_t exact;
+
+	*f = (struct arena_figures){ 0 };
+	if (arena_state() != ARENA_READY)
+		return;
+	exact = llfree_stats(arena.llfree);
+	f->frames = arena.frames;
+	f->trees = arena.trees;
+	f->live = count_marks(MARK_BIT(MARK_LIVE), 0);
+	f->dirty = count_marks(MARK_BIT(MARK_DIRTY), MARK_BIT(MARK_LIVE));
+	f->live_peak = gauge_peak(f->live);
+	f->inherited = arena.inherited;
+	f->lost = __atomic_load_n(&arena.lost, __ATOMIC_RELAXED);
+	f->free_frames = exact.free_frames;
+	f->free_huge = exact.free_huge;
+	f->free_trees = exact.free_trees;
+	f->fast_free = llfree_tree_stats(arena.llfree).free_frames;
+	count_trees(f);
+}

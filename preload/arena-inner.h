@@ -1,0 +1,127 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * What the files of the arena share, and no one else sees.
+ *
+ *	arena.c		the allocator and the trees; handing out, taking back
+ *	arena-page.c	fresh, empty and zeroed pages
+ *	arena-alter.c	what the kernel does to our addresses
+ *	arena-start.c	finding a place, setting up
+ *	arena-figures.c	for the report, and after fork
+ */
+#pragma once
+
+#include "preload/arena.h"
+#include "preload/gauge.h"
+#include "preload/stats.h"
+
+#include <sys/mman.h>
+
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#define FRAME ((size_t)LLFREE_FRAME_SIZE)
+#define READ_WRITE (PROT_READ | PROT_WRITE)
+#define FRESH (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
+
+/*
+ * A tree's state. A failed attempt to map it may mean that another thread of
+ * ours is just doing so: only when it fails again and again it is taken for
+ * someone else's.
+ */
+enum { TREE_OFF = 0, TREE_STRIKES = 16, TREE_FOREIGN = 17, TREE_ONLINE = 18 };
+
+struct arena {
+	enum arena_state state;
+	const char *why_off;
+	const struct arena_os *os;
+	size_t frames;
+	size_t trees;
+	size_t cores;
+	size_t page_frames;
+	unsigned page_order;
+	bool strict;
+	bool reserved; /* the kernel gave the place: it is held meanwhile */
+	bool lock_all;
+	llfree_t *llfree;
+	uint8_t *tree_states;
+	struct marks *marks;
+	size_t lost;
+	size_t inherited;
+};
+extern struct arena arena;
+
+static inline void *address_of(size_t frame)
+{
+	return (void *)(arena_range.base + frame * FRAME);
+}
+
+static inline size_t frame_of(uintptr_t addr)
+{
+	return (addr - arena_range.base) / FRAME;
+}
+
+static inline struct span span_of(uintptr_t addr, size_t len)
+{
+	return span(frame_of(addr), len / FRAME);
+}
+
+static inline size_t bytes_of(struct span s)
+{
+	return s.count * FRAME;
+}
+
+static inline struct span arena_tree(size_t tree)
+{
+	return span(tree * LLFREE_TREE_SIZE, LLFREE_TREE_SIZE);
+}
+
+static inline uint8_t arena_tree_state(size_t tree)
+{
+	return __atomic_load_n(&arena.tree_states[tree], __ATOMIC_ACQUIRE);
+}
+
+static inline bool arena_is_locked(void)
+{
+	return __atomic_load_n(&arena.lock_all, __ATOMIC_ACQUIRE);
+}
+
+static inline bool frame_online(size_t frame)
+{
+	return arena_tree_state(frame / LLFREE_TREE_SIZE) == TREE_ONLINE;
+}
+
+static inline void gauge_change(int64_t live, int64_t dirty)
+{
+	gauge_add(arena.os->cpu(), live, dirty);
+}
+
+static inline unsigned order_of(size_t count)
+{
+	return (unsigned)__builtin_ctzll(count);
+}
+
+static inline bool is_error(long result)
+{
+	return result < 0 && result >= -4095;
+}
+
+/* arena.c */
+
+/* Frames anywhere, or at `at`; an empty span when there are none. */
+struct span arena_allocate(frame_id_optional_t at, size_t count);
+void arena_deallocate(struct span s);
+
+/* arena-page.c: for frames that no one else may touch now. */
+
+/* A fresh mapping: 0 or -errno. Without access the frames count as altered. */
+long page_fresh(struct span s, int prot);
+/* Gives contents back to the kernel; false when it refuses. */
+bool page_empty(struct span s);
+void page_zero(struct span s);
+void page_populate(struct span s);
+/* Bit 0 of a byte for each frame; at most ASK_FRAMES. */
+#define ASK_FRAMES 1024u
+bool page_resident(struct span s, unsigned char *resident);
