@@ -216,6 +216,7 @@ static inline size_t bitfield_free(const bitfield_t *self)
 /* Plain stores: only for the owner of the whole huge frame. */
 static inline void bitfield_fill(bitfield_t *self, row_t value)
 {
+#pragma GCC unroll 8
 	for (size_t i = 0; i < BITFIELD_ROWS; i++)
 		atom_store(&self->rows[i], value);
 	llfree_persist(self, sizeof(*self));

@@ -114,10 +114,13 @@ static inline bool tree_set_class(tree_t *tree, uint8_t class)
 static inline bool tree_give(tree_t *tree, size_t frames, size_t managed,
 			     uint8_t default_class)
 {
-	size_t free = size_min(tree_counted(*tree) + frames, managed);
+	size_t free = tree_counted(*tree) + frames;
 
-	*tree = (*tree & ~TREE_FREE) + free + TREE_VERSION_ONE;
-	if (free == managed && !tree_is_reserved(*tree))
+	*tree += frames + TREE_VERSION_ONE;
+	if (__builtin_expect(free < managed, 1))
+		return true;
+	*tree -= free - managed;
+	if (!tree_is_reserved(*tree))
 		(void)tree_set_class(tree, default_class);
 	return true;
 }
