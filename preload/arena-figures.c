@@ -28,6 +28,18 @@ static size_t count_free(void)
 	return count;
 }
 
+static llfree_counters_t count_since(llfree_counters_t then)
+{
+	llfree_counters_t now = llfree_counters(arena.llfree);
+
+	now.reservations -= then.reservations;
+	now.steals -= then.steals;
+	now.demotions -= then.demotions;
+	now.raids -= then.raids;
+	now.retries -= then.retries;
+	return now;
+}
+
 void arena_forked(void)
 {
 	size_t live;
@@ -38,6 +50,7 @@ void arena_forked(void)
 	gauge_reset(live, count_marks(MARK_BIT(MARK_DIRTY),
 				      MARK_BIT(MARK_LIVE)));
 	arena.inherited = live;
+	arena.counted = llfree_counters(arena.llfree);
 	arena.lost = arena.frames - count_free() - live;
 }
 
@@ -105,5 +118,6 @@ void arena_figures(struct arena_figures *f)
 	f->free_huge = exact.free_huge;
 	f->free_trees = exact.free_trees;
 	f->fast_free = llfree_tree_stats(arena.llfree).free_frames;
+	f->counters = count_since(arena.counted);
 	count_trees(f);
 }

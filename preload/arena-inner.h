@@ -50,6 +50,7 @@ struct arena {
 	struct marks *marks;
 	size_t lost;
 	size_t inherited;
+	llfree_counters_t counted; /* by the process that this was forked from */
 };
 extern struct arena arena;
 

@@ -194,5 +194,6 @@ struct arena_figures {
 	size_t free_frames, free_huge, free_trees; /* exact scan */
 	size_t fast_free; /* the allocator's own counters */
 	size_t per_huge[9]; /* huge frames with none free, 1/8, ... all free */
+	llfree_counters_t counters; /* of this process */
 };
 void arena_figures(struct arena_figures *figures);

@@ -20,5 +20,8 @@ struct report_data {
 	bool balanced;
 };
 
+/* Gets that were served by the slot of their own processor at once. */
+uint64_t report_slot_hits(const struct report_data *data);
+
 void report_text(struct say *say, const struct report_data *data);
 void report_json(struct say *say, const struct report_data *data);

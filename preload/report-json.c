@@ -109,18 +109,22 @@ static void member_null(struct say *say, const char *key)
 	say->comma = true;
 }
 
-/* The allocator does not count what goes on inside it. */
-static void allocator(struct say *say)
+/* No one can tell a free from another processor from one of our own whose tree
+ * has been exchanged since. */
+static void allocator(struct say *say, const struct report_data *d)
 {
+	const llfree_counters_t *c = &d->arena.counters;
+
 	begin(say, "allocator");
 	member_u64(say, "get", stats_sum(STAT_GET));
 	member_u64(say, "put", stats_sum(STAT_PUT));
 	member_u64(say, "get_failed", stats_sum(STAT_GET_FAILED));
-	member_null(say, "slot_hits");
-	member_null(say, "reservations");
-	member_null(say, "steals");
-	member_null(say, "demotions");
-	member_null(say, "cas_retries");
+	member_u64(say, "slot_hits", report_slot_hits(d));
+	member_u64(say, "reservations", c->reservations);
+	member_u64(say, "steals", c->steals);
+	member_u64(say, "demotions", c->demotions);
+	member_u64(say, "raids", c->raids);
+	member_u64(say, "cas_retries", c->retries);
 	member_null(say, "remote_puts");
 	end(say);
 }
@@ -170,7 +174,7 @@ void report_json(struct say *say, const struct report_data *d)
 	served_by_size(say);
 	memory(say, &d->arena);
 	fragmentation(say, &d->arena);
-	allocator(say);
+	allocator(say, d);
 	begin(say, "altered");
 	member_u64(say, "frames", stats_sum(STAT_FRAMES_ALTERED));
 	member_u64(say, "remaps", stats_sum(STAT_REMAPS));

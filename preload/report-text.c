@@ -129,19 +129,22 @@ static void sizes(struct say *say)
 	}
 }
 
+/* Only what there was. */
+static void call(struct say *say, const char *name, unsigned calls)
+{
+	if (!stats_sum(calls))
+		return;
+	row(say, name, stats_sum(calls), stats_sum(calls + 1));
+	line(say);
+}
+
 static void other_calls(struct say *say)
 {
 	heading(say, "Other calls", "calls", "bytes");
-	row(say, "munmap of memory of the arena",
-	    stats_sum(STAT_MUNMAP_SERVED),
-	    stats_sum(STAT_MUNMAP_SERVED_BYTES));
-	line(say);
-	row(say, "munmap of the kernel's", stats_sum(STAT_MUNMAP_PASSED),
-	    stats_sum(STAT_MUNMAP_PASSED_BYTES));
-	line(say);
-	row(say, "mremap, of those served", stats_sum(STAT_MREMAP_SERVED),
-	    stats_sum(STAT_MREMAP_SERVED_BYTES));
-	line(say);
+	call(say, "munmap of memory of the arena", STAT_MUNMAP_SERVED);
+	call(say, "munmap of the kernel's", STAT_MUNMAP_PASSED);
+	call(say, "mremap, among those served", STAT_MREMAP_SERVED);
+	call(say, "mremap, among those passed", STAT_MREMAP_PASSED);
 	number(say, "madvise", stats_sum(STAT_MADVISE));
 	number(say, "mprotect", stats_sum(STAT_MPROTECT));
 }
@@ -173,7 +176,7 @@ static void fragments(struct say *say, const struct arena_figures *f)
 	size_t mapped = f->online / LLFREE_HUGE_SIZE;
 	size_t total = f->frames / LLFREE_HUGE_SIZE;
 
-	heading(say, "Huge pages mapped, by free part", "number", "");
+	heading(say, "2 MiB pages mapped, by free part", "number", "");
 	for (size_t i = 0; i < 9; i++) {
 		size_t unmapped = i == 8 ? total - mapped : 0;
 
@@ -182,12 +185,27 @@ static void fragments(struct say *say, const struct arena_figures *f)
 	}
 }
 
-static void allocator(struct say *say)
+static void allocator(struct say *say, const struct report_data *d)
 {
+	const llfree_counters_t *c = &d->arena.counters;
+
 	heading(say, "Allocator", "number", "");
 	number(say, "gets", stats_sum(STAT_GET));
-	number(say, "gets that found nothing", stats_sum(STAT_GET_FAILED));
+	number(say, "  by the processor's own slot", report_slot_hits(d));
+	number(say, "  that reserved another tree", c->reservations);
+	number(say, "  from another class's tree", c->steals);
+	number(say, "  from another processor's tree", c->raids);
+	number(say, "  that found nothing", stats_sum(STAT_GET_FAILED));
 	number(say, "puts", stats_sum(STAT_PUT));
+	number(say, "trees that changed their class", c->demotions);
+	number(say, "repeated compare-and-swaps", c->retries);
+}
+
+static void altered(struct say *say)
+{
+	if (!stats_sum(STAT_FRAMES_ALTERED) && !stats_sum(STAT_REMAPS))
+		return;
+	heading(say, "Altered", "number", "");
 	number(say, "pages that the program altered",
 	       stats_sum(STAT_FRAMES_ALTERED));
 	number(say, "mappings made afresh", stats_sum(STAT_REMAPS));
@@ -223,13 +241,18 @@ static void balance(struct say *say, const struct report_data *d)
 void report_text(struct say *say, const struct report_data *d)
 {
 	title(say, d);
+	if (!stats_any()) {
+		say_text(say, "No memory was asked for.\n");
+		return;
+	}
 	requests(say);
 	sizes(say);
 	other_calls(say);
-	if (d->arena.frames) {
+	if (d->arena.online) {
 		memory(say, &d->arena);
 		fragments(say, &d->arena);
-		allocator(say);
+		allocator(say, d);
+		altered(say);
 		balance(say, d);
 	}
 	profile_report(say, d->settings->profile_top, false);

@@ -151,6 +151,15 @@ static void collect(struct report_data *d)
 	}
 }
 
+uint64_t report_slot_hits(const struct report_data *d)
+{
+	const llfree_counters_t *c = &d->arena.counters;
+	uint64_t others = c->reservations + c->steals + c->raids;
+	uint64_t gets = stats_sum(STAT_GET);
+
+	return gets > others ? gets - others : 0;
+}
+
 static bool write_report(const char *how)
 {
 	struct report_data data = {
