@@ -132,7 +132,9 @@ static void wrong_calls(struct fx *fx, llfree_request_t request)
 	got = llfree_init(fx->self, 0, 0, fx->meta, &fx->classing);
 	(void)got;
 	llfree_put(fx->self, frame_id(past), request);
-	llfree_put(fx->self, frame_id(fx->frames - 1), request);
+	llfree_put(fx->self, frame_id(fx->frames - 2), request);
+	llfree_put_range(fx->self, frame_id(0), fx->frames, request);
+	got = llfree_get(fx->self, fx_at(fx->frames - 1), request);
 	llfree_put_range(fx->self, frame_id(0), past, request);
 }
 

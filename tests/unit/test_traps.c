@@ -127,6 +127,44 @@ static void test_1_get(void **state)
 	}
 }
 
+/*
+ * Ranges that begin and end anywhere, over two trees: the huge frame at each
+ * position belongs to someone, and so do all behind it.
+ */
+static void test_1_range(void **state)
+{
+	const size_t starts[] = { 0, 5, HUGE_FRAME, HUGE_FRAME + 70 };
+
+	(void)state;
+	for (size_t i = 0; i < LENGTH(starts); i++) {
+		size_t end = 2 * TREE - 3, huges = 2 * CHILDREN;
+		struct fx fx;
+
+		make(&fx, 3 * TREE);
+		for (size_t k = 2; k < huges; k += step(huges)) {
+			for (size_t h = k; h < huges; h++)
+				fx_get_at(&fx, h * HUGE_FRAME, fx_order(9));
+			uint8_t *map = fx_map(&fx);
+
+			assert_err(llfree_get_range(fx.self, fx_at(starts[i]),
+						    end - starts[i],
+						    fx_slot(0, 0)),
+				   MEMORY);
+			fx_assert_map(&fx, map);
+			assert_err(
+				llfree_get_range(fx.self, fx_at(starts[i]),
+						 k * HUGE_FRAME + 1 - starts[i],
+						 fx_order(0)),
+				MEMORY);
+			fx_assert_map(&fx, map);
+			free(map);
+			for (size_t h = k; h < huges; h++)
+				fx_put(&fx, h * HUGE_FRAME, fx_order(9));
+		}
+		fx_end(&fx);
+	}
+}
+
 static void assert_put_fails(struct fx *fx, size_t block, unsigned order)
 {
 	uint8_t *map = fx_map(fx);
@@ -571,6 +609,43 @@ static void test_7_invalid_with_priority(void **state)
 	}
 }
 
+/* Trees in which one frame is taken are worth 255, and others what is told. */
+static llfree_policy_t by_use(uint8_t requested, uint8_t target, size_t free)
+{
+	llfree_policy_t policy = told;
+
+	if (free == TREE - 1)
+		policy.priority = UINT8_MAX;
+	else if (free == TREE - 2)
+		policy.priority = 100;
+	policy.type = requested == target ? LLFREE_POLICY_INVALID : told.type;
+	return policy;
+}
+
+/* The tree of the highest priority is taken, wherever it is. */
+static void test_7_highest_first(void **state)
+{
+	llfree_classing_t classing = told_classing(by_use);
+
+	(void)state;
+	for (uint8_t type = 0; type < LLFREE_POLICY_INVALID; type++)
+		for (size_t used = 1; used <= 2; used++)
+			for (size_t tree = 0; tree < 5; tree++) {
+				struct fx fx;
+
+				told.type = type;
+				told.priority = 3;
+				fx_make(&fx, 5 * TREE, LLFREE_INIT_FREE,
+					&classing);
+				told.type = LLFREE_POLICY_STEAL;
+				fx_take(&fx, tree * TREE + 9, used);
+				told.type = type;
+				assert_int_equal(
+					fx_get(&fx, fx_order(0)) / TREE, tree);
+				fx_end(&fx);
+			}
+}
+
 /* What the policy may be asked now: by whom, and about which trees. */
 static struct {
 	const struct fx *fx;
@@ -851,6 +926,7 @@ int main(void)
 		cmocka_unit_test(test_1_get_at_owned_behind),
 		cmocka_unit_test(test_1_get_at_one_frame),
 		cmocka_unit_test(test_1_get),
+		cmocka_unit_test(test_1_range),
 		cmocka_unit_test(test_1_put),
 		cmocka_unit_test(test_1_put_small_frames),
 		cmocka_unit_test(test_2_end),
@@ -863,6 +939,7 @@ int main(void)
 		cmocka_unit_test(test_6_search_width),
 		cmocka_unit_test(test_6_half_used_trees),
 		cmocka_unit_test(test_7_priorities),
+		cmocka_unit_test(test_7_highest_first),
 		cmocka_unit_test(test_7_invalid_with_priority),
 		cmocka_unit_test(test_8_policy_arguments),
 		cmocka_unit_test(test_9_put_into_offline),
