@@ -93,14 +93,15 @@ preload_keeps_out_of_lib() {
 }
 
 # The lower a file, the earlier its word here; includes go backwards only.
-order="real say config elf-look names walk mark route stats arena alter move
-hook-arch hook profile report-data report interpose llfree-run"
+order="real say config elf-look names walk mark route stats gauge arena alter
+move hook-arch hook profile report-data report interpose llfree-run"
 
 module() { # FILE
 	name=$(basename "$1" | sed 's/\.[ch]$//')
 	case $name in
 	real-*) name=real ;;
 	hook-x86_64 | hook-aarch64) name=hook-arch ;;
+	arena-*) name=arena ;;
 	interpose-*) name=interpose ;;
 	report-json | report-text) name=report ;;
 	walk-*) name=walk ;;
