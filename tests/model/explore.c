@@ -313,6 +313,10 @@ static const char *execute(void)
 			if (!seen_new(state_key(last, preemptions)))
 				return NULL;
 			choices(&path[depth++], last, preemptions);
+			if (run.e->crashes)
+				wrong = run.e->crashes(run.e->arg);
+			if (wrong)
+				break;
 		}
 
 		unsigned choice = path[at].choice[path[at].next];

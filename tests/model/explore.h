@@ -30,6 +30,8 @@ typedef struct {
 	void (*body)(void *arg, unsigned thread);
 	/* Right before the first step after explore_expect. */
 	void (*begins)(void *arg, unsigned thread);
+	/* Null when a crash here is well; for each state, if not null. */
+	const char *(*crashes)(void *arg);
 	/* Null when all is well after an execution. */
 	const char *(*check)(void *arg, bool stopped);
 	void *arg;

@@ -4,6 +4,7 @@
 #include "tests/model/history.h"
 
 #include "lib/upper.h"
+#include "tests/model/crash.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -29,36 +30,7 @@ static llfree_t *llfree(void)
 	return (llfree_t *)memory.handle;
 }
 
-/* What a call did: `result` counts when it is over. */
-typedef struct {
-	op_t op;
-	llfree_result_t result;
-	uint64_t begin, end;
-	bool begun, over;
-} record_t;
-
 static record_t records[EXPLORE_THREADS][MODEL_OPS];
-
-/* Frames of a call, after it. */
-static size_t op_frames(const op_t *op)
-{
-	return op->kind == OP_RANGE || op->kind == OP_RANGE_AT ||
-			       op->kind == OP_RANGE_PUT ?
-		       op->frames :
-		       (size_t)1 << op->order;
-}
-
-static bool op_gets(const op_t *op)
-{
-	return op->kind == OP_GET || op->kind == OP_GET_AT ||
-	       op->kind == OP_RANGE || op->kind == OP_RANGE_AT;
-}
-
-static bool op_puts(const op_t *op)
-{
-	return op->kind == OP_PUT || op->kind == OP_PUT_OWN ||
-	       op->kind == OP_RANGE_PUT;
-}
 
 static llfree_result_t op_call(const op_t *op, frame_id_t frame)
 {
@@ -150,6 +122,7 @@ static void reset(void *arg)
 	(void)arg;
 	memory = start;
 	memset(records, 0, sizeof(records));
+	crash_begin(memory.lower, sizeof(memory.lower));
 }
 
 /* ------------------------------------------------------------------------ */
@@ -419,6 +392,23 @@ static const char *compare(void)
 	return NULL;
 }
 
+/* The machine stops after this step: what recovery then makes of it. */
+static const char *crashes(void *arg)
+{
+	(void)arg;
+	if (scenario->wrong)
+		return NULL;
+	collect_calls();
+	return crash_check(&(crash_t){
+		.frames = scenario->frames,
+		.taken = plain_start.taken,
+		.calls = calls,
+		.call_count = call_count,
+		.lower = memory.lower,
+		.size = lower_size(scenario->frames),
+	});
+}
+
 static const char *check(void *arg, bool stopped)
 {
 	const char *wrong = NULL;
@@ -503,6 +493,7 @@ static explore_t exploration(const scenario_t *s, bool stop,
 			    .reset = reset,
 			    .body = body,
 			    .begins = begins,
+			    .crashes = stop ? NULL : crashes,
 			    .check = check };
 }
 

@@ -14,38 +14,8 @@
  */
 #pragma once
 
+#include "tests/model/calls.h"
 #include "tests/model/explore.h"
-
-#include <llfree.h>
-
-#define MODEL_TREES 3u
-#define MODEL_FRAMES (MODEL_TREES * LLFREE_TREE_SIZE)
-#define MODEL_SLOTS 3u /* of each class */
-#define MODEL_OPS 4u
-
-typedef enum {
-	OP_END, /* no more */
-	OP_GET,
-	OP_GET_AT,
-	OP_PUT, /* of what is allocated from the start */
-	OP_PUT_OWN, /* of what the thread's op number `frame` got */
-	OP_RANGE,
-	OP_RANGE_AT,
-	OP_RANGE_PUT,
-	OP_DRAIN,
-	OP_CHANGE, /* tree number `frame`: operation `order` */
-} op_kind_t;
-
-#define NO_SLOT -1
-
-typedef struct {
-	op_kind_t kind;
-	size_t frame;
-	size_t frames; /* of ranges; the others: 2^order */
-	uint8_t order;
-	uint8_t class;
-	int slot; /* or NO_SLOT */
-} op_t;
 
 typedef struct {
 	char name[96];

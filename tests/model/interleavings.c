@@ -6,6 +6,7 @@
  * test a family, with how much was explored; a failure names the scenario and
  * its schedule, and how to run just that again.
  */
+#include "tests/model/crash.h"
 #include "tests/model/scenarios.h"
 
 #include <stdio.h>
@@ -51,11 +52,14 @@ static bool explore_family(const family_t *family, size_t number)
 	size_t i;
 	bool ok = true;
 
+	crash_count = 0;
 	for (i = 0; family->make(&s, i, quick) && ok; i++)
 		ok = explore_one(family, &s, sum);
-	printf("%s %zu - %s: %zu scenarios, %llu executions, %llu states\n",
+	printf("%s %zu - %s: %zu scenarios, %llu executions, %llu states, "
+	       "%llu crashes\n",
 	       ok ? "ok" : "not ok", number, family->name, i,
-	       (unsigned long long)sum[0], (unsigned long long)sum[1]);
+	       (unsigned long long)sum[0], (unsigned long long)sum[1],
+	       (unsigned long long)crash_count);
 	fflush(stdout);
 	return ok;
 }

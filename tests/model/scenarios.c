@@ -395,6 +395,6 @@ const family_t families[] = {
 	{ "range-put", true, 1, 3, range_put },
 	{ "steal", true, 1, UINT_MAX, steal },
 	{ "double-put", false, 3, UINT_MAX, double_put },
-	{ "three", false, 2, 3, three },
+	{ "three", false, 1, 3, three },
 };
 const size_t family_count = sizeof(families) / sizeof(families[0]);

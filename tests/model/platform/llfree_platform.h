@@ -18,6 +18,9 @@ void model_step(const void *p);
 /* What the step read: all that a thread's further way depends on. */
 void model_read(const void *p, uint64_t value);
 void model_write(const void *p, size_t size, uint64_t was, uint64_t value);
+/* A store is done; these lines are on the medium (tests/model/crash.c). */
+void model_stored(void);
+void model_persist(const void *address, size_t bytes);
 _Noreturn void model_panic(const char *text);
 
 #define atom_load(p)                           \
@@ -32,6 +35,7 @@ _Noreturn void model_panic(const char *text);
 		model_step(p);                                 \
 		model_write((p), sizeof(*(p)), *(p), (v));     \
 		*(p) = (v);                                    \
+		model_stored();                                \
 	})
 #define atom_cas(p, old, new)                                            \
 	({                                                               \
@@ -42,6 +46,7 @@ _Noreturn void model_panic(const char *text);
 		if (same_) {                                             \
 			model_write((p), sizeof(*(p)), found_, (new));     \
 			*(p) = (new);                                    \
+			model_stored();                                  \
 		}                                                        \
 		*(old) = found_;                                           \
 		same_;                                                   \
@@ -66,8 +71,7 @@ static inline uint64_t atom_retries(void)
 
 static inline void llfree_persist(const void *address, size_t bytes)
 {
-	(void)address;
-	(void)bytes;
+	model_persist(address, bytes);
 }
 
 static inline void llfree_log(const char *text)
