@@ -1,0 +1,445 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * The arena on a kernel that refuses at will. One arena of a few trees serves
+ * all tests; each leaves it with nothing in use, and counted right.
+ */
+#include "preload/arena.h"
+#include "preload/real.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+
+#define PAGE 4096u
+#define TREE LLFREE_ALIGN
+#define TREES 4u
+#define RW (PROT_READ | PROT_WRITE)
+
+/* What the kernel refuses at the moment, with ENOMEM. */
+static struct {
+	bool mmap, madvise, mincore, mremap;
+} refuse;
+static size_t fresh_mappings;
+
+static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
+		      off_t offset)
+{
+	if (refuse.mmap)
+		return -ENOMEM;
+	fresh_mappings += flags & MAP_FIXED ? 1 : 0;
+	return real_mmap(addr, len, prot, flags, fd, offset);
+}
+
+static long fake_madvise(void *addr, size_t len, int advice)
+{
+	return refuse.madvise ? -ENOMEM : real_madvise(addr, len, advice);
+}
+
+static long fake_mincore(void *addr, size_t len, unsigned char *vec)
+{
+	return refuse.mincore ? -ENOMEM : real_mincore(addr, len, vec);
+}
+
+static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
+			void *new_addr)
+{
+	return refuse.mremap ?
+		       -ENOMEM :
+		       real_mremap(addr, old_len, new_len, flags, new_addr);
+}
+
+static unsigned fake_cpu(void)
+{
+	return 0;
+}
+
+static const struct arena_os kernel = {
+	.mmap = fake_mmap,
+	.munmap = real_munmap,
+	.mprotect = real_mprotect,
+	.mremap = fake_mremap,
+	.madvise = fake_madvise,
+	.munlock = real_munlock,
+	.mincore = fake_mincore,
+	.cpu = fake_cpu,
+};
+
+static int start(void **state)
+{
+	struct arena_options options = {
+		.bytes = TREES * TREE,
+		.page = PAGE,
+		.cores = 1,
+		.hint = getauxval(AT_RANDOM),
+	};
+
+	(void)state;
+	assert_true(arena_claim_start());
+	assert_false(arena_claim_start());
+	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
+	assert_int_equal(arena_range.bytes, TREES * TREE);
+	assert_int_equal(arena_range.base % TREE, 0);
+	return 0;
+}
+
+static char *get(size_t len)
+{
+	void *addr;
+
+	assert_int_equal(arena_get(len, false, &addr), ROUTE_SERVE);
+	return addr;
+}
+
+static void put(char *addr, size_t len)
+{
+	struct arena_tally tally = { 0, 0 };
+
+	assert_int_equal(arena_unmap((uintptr_t)addr, len, &tally), 0);
+}
+
+static int nothing_in_use(void **state)
+{
+	struct arena_figures f;
+
+	(void)state;
+	memset(&refuse, 0, sizeof(refuse));
+	arena_figures(&f);
+	assert_int_equal(f.live, 0);
+	assert_int_equal(f.free_frames + f.lost, f.frames);
+	assert_int_equal(f.fast_free, f.free_frames);
+	return 0;
+}
+
+static bool is_filled(const char *p, size_t len, char value)
+{
+	for (size_t i = 0; i < len; i++)
+		if (p[i] != value)
+			return false;
+	return true;
+}
+
+/* Nothing was served from it yet. */
+static void no_memory_for_a_tree(void **state)
+{
+	void *addr;
+
+	(void)state;
+	refuse.mmap = true;
+	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_KERNEL_REFUSED);
+	assert_int_equal(arena_get(3 << 20, false, &addr),
+			 ROUTE_KERNEL_REFUSED);
+}
+
+#define HUGE ((size_t)2 << 20)
+
+/* All that there is, in pieces of 2 MiB. */
+static size_t get_all(char **all, size_t cap)
+{
+	enum route why = ROUTE_SERVE;
+	size_t count = 0, refused = 0;
+	void *addr;
+
+	while (why != ROUTE_ARENA_FULL) {
+		why = arena_get(HUGE, false, &addr);
+		if (why == ROUTE_SERVE) {
+			assert_true(count < cap);
+			all[count++] = addr;
+		} else {
+			assert_true(refused++ < 1000);
+		}
+	}
+	return count;
+}
+
+/* Someone maps a page in each tree but the last: they are left alone. */
+static void trees_of_others(void **state)
+{
+	struct arena_figures f;
+	char *theirs[TREES - 1], *all[TREES * TREE / HUGE];
+	size_t count;
+
+	(void)state;
+	for (size_t i = 0; i < TREES - 1; i++) {
+		long at = real_mmap((char *)arena_range.base + i * TREE + PAGE,
+				    PAGE, RW,
+				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				    0);
+
+		theirs[i] = (char *)at;
+		theirs[i][0] = 't';
+	}
+	count = get_all(all, TREES * TREE / HUGE);
+	assert_int_equal(count, TREE / HUGE);
+	for (size_t i = 0; i < count; i++) {
+		assert_true((uintptr_t)all[i] >= arena_range.base + 3 * TREE);
+		put(all[i], HUGE);
+	}
+	for (size_t i = 0; i < TREES - 1; i++) {
+		assert_int_equal(theirs[i][0], 't');
+		real_munmap(theirs[i], PAGE);
+	}
+	arena_figures(&f);
+	assert_int_equal(f.online, LLFREE_TREE_SIZE);
+	assert_int_equal(f.lost, (TREES - 1) * LLFREE_TREE_SIZE);
+}
+
+/* Pages, or what keeps their number bearable when trees are large. */
+#define PIECES 4096u
+#define PIECE (TREE / PIECES > PAGE ? TREE / PIECES : PAGE)
+
+static void full(void **state)
+{
+	static char *all[PIECES];
+	size_t count = 0;
+	void *addr;
+
+	(void)state;
+	while (arena_get(PIECE, false, &addr) == ROUTE_SERVE) {
+		assert_true(count < PIECES);
+		all[count] = addr;
+		assert_true(is_filled(all[count], PAGE, 0));
+		memset(all[count++], 'f', PAGE);
+	}
+	assert_int_equal(count, TREE / PIECE);
+	assert_int_equal(arena_get(PIECE, false, &addr), ROUTE_ARENA_FULL);
+	for (size_t i = 0; i < count; i++)
+		put(all[i], PIECE);
+	put(get(TREE), TREE);
+}
+
+/* Zeroed with whatever help there is. */
+static void zeros(void **state)
+{
+	static const size_t lengths[] = { PAGE, 31 * PAGE, 32 * PAGE,
+					  700 * PAGE, 2048 * PAGE };
+
+	(void)state;
+	for (unsigned help = 0; help < 8; help++) {
+		refuse.madvise = help & 1;
+		refuse.mincore = help & 2;
+		for (size_t i = 0; i < 5 && lengths[i] <= TREE; i++) {
+			char *p = get(lengths[i]);
+
+			assert_true(is_filled(p, lengths[i], 0));
+			if (help & 4)
+				memset(p, 'z', lengths[i]);
+			else
+				for (size_t at = 0; at < lengths[i];
+				     at += 3 * PAGE)
+					p[at] = 'z';
+			put(p, lengths[i]);
+		}
+	}
+}
+
+/* munmap fails when the fresh mapping does, and the program keeps all. */
+static void no_fresh_mapping(void **state)
+{
+	struct arena_tally tally = { 0, 0 };
+	char *p = get(10 * PAGE);
+
+	(void)state;
+	memset(p, 'k', 10 * PAGE);
+	arena_alter((uintptr_t)p, 10 * PAGE, MARK_ALTERED);
+	refuse.mmap = true;
+	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally),
+			 -ENOMEM);
+	assert_int_equal(tally.ours, 0);
+	assert_true(arena_is_live((uintptr_t)p, 10 * PAGE, 0));
+	assert_true(is_filled(p, 10 * PAGE, 'k'));
+	refuse.mmap = false;
+	put(p, 10 * PAGE);
+}
+
+/* What was only moved can go without. */
+static void moved_without_fresh_mapping(void **state)
+{
+	char *p = get(10 * PAGE);
+
+	(void)state;
+	memset(p, 'm', 10 * PAGE);
+	arena_alter((uintptr_t)p, 10 * PAGE, MARK_MOVED);
+	refuse.mmap = true;
+	put(p, 10 * PAGE);
+	p = get(10 * PAGE);
+	assert_true(is_filled(p, 10 * PAGE, 0));
+	refuse.mmap = false;
+	put(p, 10 * PAGE);
+}
+
+/* One fresh mapping for altered neighbours. */
+static void neighbours_together(void **state)
+{
+	char *p = get(64 * PAGE);
+
+	(void)state;
+	arena_alter((uintptr_t)p + 8 * PAGE, 16 * PAGE, MARK_ALTERED);
+	fresh_mappings = 0;
+	put(p, 64 * PAGE);
+	assert_int_equal(fresh_mappings, 1);
+}
+
+static void exact_places(void **state)
+{
+	char *p = get(8 * PAGE);
+
+	(void)state;
+	assert_false(arena_get_at((uintptr_t)p, PAGE));
+	put(p + 4 * PAGE, 4 * PAGE);
+	assert_true(arena_get_at((uintptr_t)p + 4 * PAGE, 2 * PAGE));
+	assert_true(arena_is_live((uintptr_t)p, 6 * PAGE, 0));
+	assert_false(arena_is_live((uintptr_t)p, 8 * PAGE, 0));
+	assert_false(arena_get_at(arena_range.base + arena_range.bytes, PAGE));
+	put(p, 8 * PAGE);
+}
+
+static void claims(void **state)
+{
+	char *p = get(8 * PAGE);
+	struct arena_claims claimed;
+
+	(void)state;
+	memset(p, 'c', 8 * PAGE);
+	put(p + 2 * PAGE, 2 * PAGE);
+	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
+	assert_false(arena_is_free((uintptr_t)p + 2 * PAGE, 3 * PAGE));
+	claimed = arena_claim((uintptr_t)p, 8 * PAGE);
+	assert_true(arena_is_live((uintptr_t)p, 8 * PAGE, 0));
+	arena_claim_undo(&claimed);
+	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
+	assert_true(is_filled(p, 2 * PAGE, 'c'));
+	put(p, 8 * PAGE);
+}
+
+/* The kernel takes memory away; in one place it is faster than we. */
+static void refills(void **state)
+{
+	char *p = get(8 * PAGE);
+
+	(void)state;
+	memset(p, 'r', 8 * PAGE);
+	real_munmap(p + PAGE, 4 * PAGE);
+	assert_int_equal(real_mmap(p + 2 * PAGE, PAGE, RW,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				   0),
+			 (uintptr_t)p + 2 * PAGE);
+	p[2 * PAGE] = 'o';
+	arena_refill((uintptr_t)p, 8 * PAGE);
+	assert_true(arena_is_free((uintptr_t)p + PAGE, PAGE));
+	assert_true(arena_is_live((uintptr_t)p + 2 * PAGE, PAGE, 0));
+	assert_true(arena_is_free((uintptr_t)p + 3 * PAGE, 2 * PAGE));
+	assert_int_equal(p[2 * PAGE], 'o');
+	assert_true(is_filled(p + 5 * PAGE, 3 * PAGE, 'r'));
+	put(p, 8 * PAGE);
+}
+
+/* Two threads unmap overlapping parts: the frames are freed once. */
+static char *disputed;
+static pthread_barrier_t together;
+
+static void *unmapper(void *arg)
+{
+	for (int i = 0; i < 2000; i++) {
+		struct arena_tally *tally = arg;
+
+		pthread_barrier_wait(&together);
+		arena_unmap((uintptr_t)disputed, 100 * PAGE, tally);
+		pthread_barrier_wait(&together);
+	}
+	return NULL;
+}
+
+static void freed_once(void **state)
+{
+	struct arena_tally other = { 0, 0 }, mine = { 0, 0 };
+	pthread_t thread;
+
+	(void)state;
+	pthread_barrier_init(&together, NULL, 2);
+	assert_int_equal(pthread_create(&thread, NULL, unmapper, &other), 0);
+	for (int i = 0; i < 2000; i++) {
+		disputed = get(100 * PAGE);
+		pthread_barrier_wait(&together);
+		arena_unmap((uintptr_t)disputed, 100 * PAGE, &mine);
+		pthread_barrier_wait(&together);
+	}
+	pthread_join(thread, NULL);
+	pthread_barrier_destroy(&together);
+	assert_int_equal(mine.ours + other.ours, (size_t)2000 * 100 * PAGE);
+	assert_int_equal(mine.kernel + other.kernel, 0);
+}
+
+static void parts(void **state)
+{
+	char *p = get(4 * PAGE);
+	uintptr_t base = arena_range.base, end = base + arena_range.bytes;
+	struct arena_part part;
+
+	(void)state;
+	put(p + PAGE, PAGE);
+	part = arena_part((uintptr_t)p, end);
+	assert_int_equal(part.kind, PART_LIVE);
+	assert_int_equal(part.len, PAGE);
+	part = arena_part((uintptr_t)p + PAGE, end);
+	assert_int_equal(part.kind, PART_HOLE);
+	assert_int_equal(part.len, PAGE);
+	part = arena_part(base - PAGE, (uintptr_t)p + PAGE);
+	assert_int_equal(part.kind, PART_KERNEL);
+	part = arena_part(end, end + PAGE);
+	assert_int_equal(part.kind, PART_KERNEL);
+	assert_int_equal(part.len, PAGE);
+	assert_true(arena_touches(base - PAGE, PAGE + 1));
+	assert_false(arena_touches(base - PAGE, PAGE));
+	assert_true(arena_touches(end - 1, 1));
+	assert_false(arena_touches(end, PAGE));
+	assert_false(arena_touches(base, 0));
+	put(p, 4 * PAGE);
+}
+
+static void locked(void **state)
+{
+	char *p = get(PAGE);
+	void *addr;
+
+	(void)state;
+	arena_lock_all(true);
+	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_LOCK_ALL);
+	put(p, PAGE);
+	arena_lock_all(false);
+	p = get(PAGE);
+	p[0] = 'l';
+	put(p, PAGE);
+}
+
+#define TEST(name) cmocka_unit_test_teardown(name, nothing_in_use)
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		TEST(no_memory_for_a_tree),
+		TEST(trees_of_others),
+		TEST(full),
+		TEST(zeros),
+		TEST(no_fresh_mapping),
+		TEST(moved_without_fresh_mapping),
+		TEST(neighbours_together),
+		TEST(exact_places),
+		TEST(claims),
+		TEST(refills),
+		TEST(freed_once),
+		TEST(parts),
+		TEST(locked),
+	};
+
+	return cmocka_run_group_tests(tests, start, NULL);
+}
