@@ -518,6 +518,18 @@ static void test_no_policy(void **state)
 	fx_release(&fx);
 }
 
+static void test_no_classing(void **state)
+{
+	struct fx fx;
+
+	(void)state;
+	refuse_setup(&fx);
+	assert_int_equal(llfree_metadata_size(NULL, fx.frames).lower, 0);
+	for (uint8_t mode = 0; mode < LLFREE_INIT_MAX; mode++)
+		assert_refused(&fx, fx.frames, mode, fx.meta, NULL);
+	fx_release(&fx);
+}
+
 /* More slots than an address space holds. */
 static void test_too_many_slots(void **state)
 {
@@ -560,6 +572,7 @@ int main(void)
 		cmocka_unit_test(test_bad_default),
 		cmocka_unit_test(test_class_twice),
 		cmocka_unit_test(test_no_policy),
+		cmocka_unit_test(test_no_classing),
 		cmocka_unit_test(test_too_many_slots),
 	};
 
