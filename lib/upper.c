@@ -4,7 +4,7 @@
 #include "lib/upper.h"
 
 /* How many trees are looked at for a better one once one was found. */
-#define SEARCH_WINDOW 256u
+#define SEARCH_WINDOW 32u
 
 /* Tried in this order: the least harm first. */
 static const uint8_t policy_types[] = { LLFREE_POLICY_MATCH,
