@@ -141,9 +141,9 @@ size_t arena_refill_hole(uintptr_t addr)
 	return at - addr;
 }
 
-void arena_lock_all(bool all)
+bool arena_lock_all(bool all)
 {
-	__atomic_store_n(&arena.lock_all, all, __ATOMIC_RELEASE);
+	return __atomic_exchange_n(&arena.lock_all, all, __ATOMIC_ACQ_REL);
 }
 
 /* Takes the frames through the allocator, so that no one is served them while

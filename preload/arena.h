@@ -178,9 +178,10 @@ size_t arena_refill_hole(uintptr_t addr);
 /* Whether all of it is free memory of the arena. */
 bool arena_is_free(uintptr_t addr, size_t len);
 
-/* Around mlockall: from now on nothing is served; unlocks what no one uses,
- * which the call has locked; serves again. */
-void arena_lock_all(bool all);
+/* Around mlockall, ready or not: from now on nothing is served, or served
+ * again, and what was so before; unlocks what no one uses, which the call has
+ * locked. */
+bool arena_lock_all(bool all);
 void arena_unlock_free(void);
 
 /* In a child of fork: frames on the way in threads that are gone stay out. */

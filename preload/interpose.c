@@ -390,14 +390,14 @@ EXPORT int munlock(const void *addr, size_t len)
  * the arena: it stays as it is meanwhile. */
 EXPORT int mlockall(int flags)
 {
-	bool all = arena_state() == ARENA_READY && flags & MCL_FUTURE;
+	bool before = false;
 	long failed;
 
-	if (all)
-		arena_lock_all(true);
+	if (flags & MCL_FUTURE)
+		before = arena_lock_all(true);
 	failed = real_mlockall(flags);
-	if (failed && all)
-		arena_lock_all(false);
+	if (failed && flags & MCL_FUTURE)
+		arena_lock_all(before);
 	if (!failed && flags & MCL_CURRENT)
 		arena_unlock_free();
 	return (int)real_result(failed);
