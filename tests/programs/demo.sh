@@ -28,20 +28,17 @@ demo() { # NAME COMMAND...
 	mkdir "$tmp/$name"
 	under_preload LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/$name/%n.%p" \
 		"$@" >"$tmp/$name.out" 2>&1
-	report served "$name" "$share_wanted" "$tmp/$name" >"$tmp/$name.share" || {
-		echo "demo: $name: less than $share_wanted %:" \
-			"$(cat "$tmp/$name.share")" >&2
+	perl "$srcdir/tests/programs/report.pl" "$name" "$share_wanted" \
+		"$tmp/$name" >"$tmp/$name.figures" || {
+		echo "demo: $name: less than $share_wanted %, or wrong:" >&2
+		cat "$tmp/$name.figures" >&2
 		exit 1
 	}
 	cat <<-EOT
 
 	What one sees: an unmodified $name had its memory from an arena of LLFree,
-	$(cat "$tmp/$name.share"); the rest is listed with reasons.
+	$(head -n 1 "$tmp/$name.figures"); the rest is listed with reasons.
 	EOT
-}
-
-report() {
-	perl "$srcdir/tests/programs/report.pl" "$@"
 }
 
 for variable in $(env | sed -n 's/^\(LLFREE_[A-Z_]*\)=.*/\1/p'); do

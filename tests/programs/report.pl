@@ -2,16 +2,18 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 
+# report.pl NAME PERCENT FOLDER
+#
 # What the JSON reports of a run say: FOLDER has a file for each process, with
-# a line for each program that the process was.
+# a line for each program that the process was. The exit status has
 #
-#   report.pl balance FOLDER            every report's counters agree
-#   report.pl served NAME PERCENT FOLDER
-#       there is a report of a program with NAME in its name, and of the bytes
-#       that could be served, over all processes, at least PERCENT were
-#   report.pl summary FOLDER            a line for each program
+#   1   when the counters of some report do not agree
+#   2   when there is no report of a program with NAME in its name, or when of
+#       the bytes that could be served, over all processes, less than PERCENT
+#       were
 #
-# Exits with 1 and says why when that is not so.
+# and more when the reports cannot be read. Prints what is wrong, the share
+# that was served, and a line for each program.
 
 use strict;
 use warnings;
@@ -51,10 +53,9 @@ sub wrong {
 	return @wrong;
 }
 
-sub balance {
-	my ($folder) = @_;
+sub balanced {
 	my $bad = 0;
-	for my $report (read_reports($folder)) {
+	for my $report (@_) {
 		my @wrong = wrong($report) or next;
 		my $b = $report->{balance};
 		print "$report->{program} ($report->{pid}): ", join('; ', @wrong),
@@ -91,8 +92,7 @@ sub share {
 }
 
 sub served {
-	my ($name, $percent, $folder) = @_;
-	my @reports = read_reports($folder);
+	my ($name, $percent, @reports) = @_;
 	my ($n, $served, $missed) = total(@reports);
 	my $share = share($served, $missed);
 	printf "%.1f MiB served of %.1f MiB that could be: %.1f %%\n",
@@ -104,18 +104,21 @@ sub served {
 }
 
 sub summary {
-	my ($folder) = @_;
 	my %programs;
-	push @{ $programs{ $_->{program} } }, $_ for read_reports($folder);
+	push @{ $programs{ $_->{program} } }, $_ for @_;
 	for my $name (sort keys %programs) {
 		my ($n, $served, $missed) = total(@{ $programs{$name} });
 		printf "%-16s %5d processes, served %.1f MiB of %.1f that could be (%.1f %%)\n",
 			$name, $n, $served / 2**20, ($served + $missed) / 2**20,
 			share($served, $missed);
 	}
-	return 1;
+	return;
 }
 
-my %commands = (balance => \&balance, served => \&served, summary => \&summary);
-my $command = $commands{ shift // '' } or die "report.pl balance|served|summary ...\n";
-exit($command->(@ARGV) ? 0 : 1);
+@ARGV == 3 or die "report.pl NAME PERCENT FOLDER\n";
+my ($name, $percent, $folder) = @ARGV;
+my @reports = read_reports($folder);
+my $status = (served($name, $percent, @reports) ? 0 : 2)
+	| (balanced(@reports) ? 0 : 1);
+summary(@reports);
+exit $status;
