@@ -186,7 +186,7 @@ static inline bool bitfield_is_clear(const bitfield_t *self, size_t first,
 	for (span_part_t part; frames > 0;
 	     frames -= part.frames, first += part.frames) {
 		part = span_part(first, frames);
-		if (atom_load(&self->rows[part.row]) & part.mask)
+		if (atom_load_acquire(&self->rows[part.row]) & part.mask)
 			return false;
 	}
 	return true;

@@ -17,7 +17,10 @@
  *
  * The generation is for put calls that free a frame twice and are caught
  * between clearing bits and counting: they must not count frames that a whole
- * put has counted meanwhile.
+ * put has counted meanwhile. (A wrong put that stands still there while the
+ * huge frame is allocated and freed as a whole 32 times would; one that clears
+ * a bit just as someone gets the whole takes the frame from him, as one that
+ * comes a little later does, and its count is lost.)
  *
  * Up to four neighbours in one word change together (`lanes`), which makes
  * whole gets and puts of up to 8 MiB one step.
@@ -75,7 +78,8 @@ static inline bool child_claim(child_t *child, size_t frames)
 
 /*
  * Counts frames whose bits were cleared, in the generation `seen` when their
- * bits were still set. No: they were counted with the whole huge frame.
+ * bits were still set. No, after a frame was put twice: they were counted with
+ * the whole huge frame, are just being so, or would be too many.
  */
 static inline bool child_give(child_t *child, size_t frames, child_t seen)
 {

@@ -186,6 +186,7 @@ static line_t slot_line(const llfree_t *self, size_t i)
 	line_number(&line, "slot ", i);
 	if (slot_is_present(slot))
 		line_number(&line, " tree ", slot_tree(slot).value);
+	line_text(&line, slot_is_guest(slot) ? " guest" : "");
 	line_text(&line, "\n");
 	return line;
 }
@@ -260,7 +261,7 @@ static const char *slot_broken(const llfree_t *self, size_t i, uint8_t class)
 {
 	slot_t slot = atom_load(&self->locals[i].slot);
 
-	if (!slot_is_present(slot))
+	if (!slot_is_present(slot) || slot_is_guest(slot))
 		return NULL;
 	if (slot_tree(slot).value >= upper_trees(self))
 		return "a slot has a tree past the end";

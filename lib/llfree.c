@@ -227,32 +227,7 @@ static inline bool order_valid(const llfree_t *self, frame_id_t first,
 }
 
 /* ------------------------------------------------------------------------ */
-/* Powers of two                                                             */
-
-llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
-				 unsigned class, size_t slot)
-{
-	frame_id_t frame = frame_id(at == UINT64_MAX ? 0 : at);
-	local_t *local;
-
-	if (!order_valid(self, frame, order) ||
-	    !find_local(self, class, slot, &local))
-		return llfree_err(LLFREE_ERR_ARGUMENT);
-
-	want_t want = { (size_t)1 << order, order };
-
-	if (at != UINT64_MAX)
-		return upper_get_at(self, want.frames, (uint8_t)class, local,
-				    frame);
-	if (local) {
-		frame_id_optional_t own =
-			upper_get_own(self, local, (uint8_t)class, want);
-
-		if (own.present)
-			return llfree_ok(own.value, (uint8_t)class);
-	}
-	return upper_get(self, want, (uint8_t)class, local);
-}
+/* Spans, tree by tree                                                       */
 
 static inline llfree_result_t put(const llfree_t *self, local_t *local,
 				  frame_id_t frame, size_t frames,
@@ -266,21 +241,6 @@ static inline llfree_result_t put(const llfree_t *self, local_t *local,
 		return llfree_err(LLFREE_ERR_MEMORY);
 	return llfree_ok(frame, class);
 }
-
-llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
-				 unsigned class, size_t slot)
-{
-	local_t *local;
-
-	if (!order_valid(self, frame_id(frame), order) ||
-	    !find_local(self, class, slot, &local))
-		return llfree_err(LLFREE_ERR_ARGUMENT);
-	return put(self, local, frame_id(frame), (size_t)1 << order,
-		   (uint8_t)class);
-}
-
-/* ------------------------------------------------------------------------ */
-/* Ranges                                                                    */
 
 /* The part of a span that lies in the tree of its first frame. */
 static size_t tree_part(frame_id_t first, size_t frames)
@@ -307,10 +267,24 @@ static llfree_result_t put_trees(const llfree_t *self, local_t *local,
 	return result;
 }
 
+/* Trees take the class of a request that has got frames of them. */
+static void settle_trees(const llfree_t *self, local_t *local,
+			 frame_id_t first, size_t frames,
+			 llfree_result_t *result, uint8_t class)
+{
+	for (size_t done = 0, part; done < frames; done += part) {
+		frame_id_t at = frame_plus(first, done);
+
+		part = tree_part(at, frames - done);
+		if (upper_settle_at(self, class, local, tree_of_frame(at)) &&
+		    done == 0)
+			*result = llfree_ok(first, class);
+	}
+}
+
 /* Tree by tree; the trees before the one that fails go back. */
-static llfree_result_t get_trees(const llfree_t *self, size_t frames,
-				 uint8_t class, local_t *local,
-				 frame_id_t first)
+static llfree_result_t get_at(const llfree_t *self, local_t *local,
+			      frame_id_t first, size_t frames, uint8_t class)
 {
 	llfree_result_t result = llfree_err(LLFREE_ERR_MEMORY);
 
@@ -319,8 +293,7 @@ static llfree_result_t get_trees(const llfree_t *self, size_t frames,
 
 		part = tree_part(at, frames - done);
 
-		llfree_result_t one =
-			upper_get_at(self, part, class, local, at);
+		llfree_result_t one = upper_get_at(self, part, class, at);
 
 		if (!llfree_is_ok(one)) {
 			(void)put_trees(self, local, first, done, class);
@@ -329,8 +302,51 @@ static llfree_result_t get_trees(const llfree_t *self, size_t frames,
 		if (done == 0)
 			result = one;
 	}
+	settle_trees(self, local, first, frames, &result, class);
 	return result;
 }
+
+/* ------------------------------------------------------------------------ */
+/* Powers of two                                                             */
+
+llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
+				 unsigned class, size_t slot)
+{
+	frame_id_t frame = frame_id(at == UINT64_MAX ? 0 : at);
+	local_t *local;
+
+	if (!order_valid(self, frame, order) ||
+	    !find_local(self, class, slot, &local))
+		return llfree_err(LLFREE_ERR_ARGUMENT);
+
+	want_t want = { (size_t)1 << order, order };
+
+	if (at != UINT64_MAX)
+		return get_at(self, local, frame, want.frames, (uint8_t)class);
+	if (local) {
+		frame_id_optional_t own =
+			upper_get_own(self, local, (uint8_t)class, want);
+
+		if (own.present)
+			return llfree_ok(own.value, (uint8_t)class);
+	}
+	return upper_get(self, want, (uint8_t)class, local);
+}
+
+llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
+				 unsigned class, size_t slot)
+{
+	local_t *local;
+
+	if (!order_valid(self, frame_id(frame), order) ||
+	    !find_local(self, class, slot, &local))
+		return llfree_err(LLFREE_ERR_ARGUMENT);
+	return put(self, local, frame_id(frame), (size_t)1 << order,
+		   (uint8_t)class);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Ranges                                                                    */
 
 /* Have all trees of a span enough, as far as a look can tell? */
 static bool trees_may_have(const llfree_t *self, frame_id_t first,
@@ -357,7 +373,7 @@ static llfree_result_t search_trees(const llfree_t *self, want_t want,
 	while (lower_find_whole(&self->lower, &first, want)) {
 		if (trees_may_have(self, first, want.frames, class)) {
 			llfree_result_t result =
-				get_trees(self, want.frames, class, local, first);
+				get_at(self, local, first, want.frames, class);
 
 			if (llfree_is_ok(result))
 				return result;
@@ -377,10 +393,12 @@ static llfree_result_t get_range(const llfree_t *self, want_t want,
 		result = upper_get(self, want, class, local);
 	if (llfree_is_ok(result) || want.frames < LLFREE_HUGE_SIZE)
 		return result;
-	do {
+	for (unsigned i = 0; i < UPPER_AGAIN; i++) {
 		stamp = upper_stamp(self);
 		result = search_trees(self, want, class, local);
-	} while (!llfree_is_ok(result) && stamp != upper_stamp(self));
+		if (llfree_is_ok(result) || stamp == upper_stamp(self))
+			break;
+	}
 	return result;
 }
 
@@ -398,7 +416,7 @@ llfree_result_t llfree_get_range(llfree_t *self, frame_id_optional_t at,
 			llfree_plain_local(request.local), &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	if (at.present)
-		return get_trees(self, frames, request.class, local, first);
+		return get_at(self, local, first, frames, request.class);
 	if (frames >= LLFREE_HUGE_SIZE && request.order < LLFREE_HUGE_ORDER)
 		want.align = LLFREE_HUGE_ORDER;
 	if (local && frames <= LLFREE_TREE_SIZE) {

@@ -11,8 +11,14 @@
 #include "lib/atom.h"
 #include "lib/ids.h"
 
-/* The number of the tree and one, or 0 for none. */
+/*
+ * The number of the tree and one, or 0 for none. A slot that found nothing but
+ * the trees of others is a guest in one of them: it goes on there, but has not
+ * reserved it.
+ */
 typedef uint64_t slot_t;
+
+#define SLOT_GUEST ((slot_t)1 << 63)
 
 typedef struct {
 	_Alignas(LLFREE_CACHE_SIZE) slot_t slot;
@@ -34,11 +40,17 @@ static inline bool slot_is_present(slot_t slot)
 	return slot != 0;
 }
 
-static inline tree_id_t slot_tree(slot_t slot)
+static inline bool slot_is_guest(slot_t slot)
 {
-	return tree_id((size_t)slot - 1);
+	return (slot & SLOT_GUEST) != 0;
 }
 
+static inline tree_id_t slot_tree(slot_t slot)
+{
+	return tree_id((size_t)(slot & ~SLOT_GUEST) - 1);
+}
+
+/* Has it reserved this tree? */
 static inline bool slot_holds(slot_t slot, tree_id_t tree)
 {
 	return slot == slot_of(tree);

@@ -3,16 +3,11 @@
 
 #include "lib/lower.h"
 
+/* How often a search in a tree looks again when something moved. */
+#define SEARCH_AGAIN 8u
+
 /* ------------------------------------------------------------------------ */
 /* Parts of one huge frame                                                   */
-
-/* A claim keeps the generation as it is: it is that of now. */
-static void unclaim(child_t *child, size_t frames)
-{
-	child_t was, next;
-
-	(void)atom_update(child, was, next, child_give(&next, frames, next));
-}
 
 static bool part_get_at(const lower_t *self, frame_id_t first, size_t frames,
 			size_t *lost)
@@ -27,7 +22,7 @@ static bool part_get_at(const lower_t *self, frame_id_t first, size_t frames,
 	if (bitfield_set(lower_field(self, huge), frame_in_huge(first), frames,
 			 &lost_here))
 		return true;
-	unclaim(child, frames - lost_here);
+	lower_unclaim(child, frames - lost_here);
 	*lost += lost_here;
 	return false;
 }
@@ -180,7 +175,8 @@ static bool is_aligned_huge(huge_id_t huge, want_t want)
 static bool part_may_fit(const lower_t *self, huge_id_t huge, want_t want)
 {
 	return is_aligned_huge(huge, want) &&
-	       child_count(atom_load(lower_child(self, huge))) >= want.frames &&
+	       child_count(atom_load_acquire(lower_child(self, huge))) >=
+		       want.frames &&
 	       bitfield_has_run(lower_field(self, huge), want);
 }
 
@@ -200,7 +196,7 @@ static bool part_get(const lower_t *self, huge_id_t huge, want_t want,
 		*frame = frame_plus(frame_of_huge(huge), first);
 		return true;
 	}
-	unclaim(child, want.frames - lost_here);
+	lower_unclaim(child, want.frames - lost_here);
 	*lost += lost_here;
 	return false;
 }
@@ -239,7 +235,8 @@ static size_t whole_fitting(const lower_t *self, frame_id_t first,
 		size_t need = size_min(frames - fit, LLFREE_HUGE_SIZE);
 		huge_id_t huge = huge_of_frame(frame_plus(first, fit));
 
-		if (child_count(atom_load(lower_child(self, huge))) < need ||
+		if (child_count(atom_load_acquire(lower_child(self, huge))) <
+			    need ||
 		    !bitfield_is_clear(lower_field(self, huge), 0, need))
 			return fit;
 	}
@@ -297,14 +294,36 @@ static bool whole_search(const lower_t *self, frame_id_t *frame, want_t want,
 	return false;
 }
 
+/* Changes when a child of the tree does. */
+static uint64_t children_stamp(const lower_t *self, tree_id_t tree)
+{
+	const child_t *child =
+		lower_child(self, huge_of_frame(frame_of_tree(tree)));
+	uint64_t stamp = 0;
+
+	for (size_t i = 0; i < LLFREE_TREE_CHILDREN; i++)
+		stamp = stamp * UINT64_C(0x9e3779b97f4a7c15) +
+			atom_load_acquire(&child[i]) + 1;
+	return stamp;
+}
+
+/* What others claim and give back while they search may go past this search:
+ * it looks again, but not for ever. */
 found_t lower_search(const lower_t *self, frame_id_t from, want_t want)
 {
+	tree_id_t tree = tree_of_frame(from);
 	size_t lost = 0;
+	uint64_t stamp;
 
-	if (want.frames < LLFREE_HUGE_SIZE ?
-		    part_search(self, &from, want, &lost) :
-		    whole_search(self, &from, want, &lost))
-		return found(from);
+	for (unsigned i = 0; i < SEARCH_AGAIN; i++) {
+		stamp = children_stamp(self, tree);
+		if (want.frames < LLFREE_HUGE_SIZE ?
+			    part_search(self, &from, want, &lost) :
+			    whole_search(self, &from, want, &lost))
+			return found(from);
+		if (stamp == children_stamp(self, tree))
+			break;
+	}
 	return not_found(lost);
 }
 

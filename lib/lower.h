@@ -110,6 +110,17 @@ static inline found_t not_found(size_t lost)
 	return (found_t){ .ok = false, .lost = lost };
 }
 
+/* A claim keeps the generation as it is: it is that of now. */
+static inline void lower_unclaim(child_t *child, size_t frames)
+{
+	child_t was, next;
+	bool given = atom_update(child, was, next,
+				 child_give(&next, frames, next));
+
+	llfree_assert(given);
+	(void)given;
+}
+
 /* Anywhere in the tree of `from`: the slow part of lower_get. */
 found_t lower_search(const lower_t *self, frame_id_t from, want_t want);
 
@@ -126,8 +137,7 @@ HOT found_t lower_get_huge(const lower_t *self, frame_id_t from)
 		if (lower_whole_get(self, huge, 1))
 			return found(frame_of_huge(huge));
 	}
-	return lower_search(self, from,
-			    (want_t){ LLFREE_HUGE_SIZE, LLFREE_HUGE_ORDER });
+	return not_found(0);
 }
 
 /* Up to a row, in the huge frame of `from` if possible. */
@@ -144,8 +154,7 @@ HOT found_t lower_get_order(const lower_t *self, frame_id_t from, want_t want)
 				frame_in_huge(from) / ROW_FRAMES, want.align,
 				&first))
 		return found(frame_plus(frame_of_huge(huge), first));
-	(void)atom_update(child, was, next,
-			  child_give(&next, want.frames, next));
+	lower_unclaim(child, want.frames);
 	return lower_search(self, from, want);
 }
 
@@ -186,6 +195,8 @@ HOT size_t lower_put_seen(const lower_t *self, frame_id_t first, size_t frames,
 	if (!atom_update(lower_child(self, huge), was, next,
 			 child_give(&next, frames, seen)))
 		return 0;
+	/* Who split it may not have come to persisting that. */
+	llfree_persist(lower_child(self, huge), sizeof(child_t));
 	return frames;
 }
 

@@ -3,7 +3,7 @@
 
 #include "lib/upper.h"
 
-/* How many trees are looked at for a better one once one was found. */
+/* After so many trees the best one is taken, if there was one. */
 #define SEARCH_WINDOW 32u
 
 /* Tried in this order: the least harm first. */
@@ -51,7 +51,7 @@ static void unreserve(const llfree_t *self, slot_t slot)
 {
 	tree_t was, next;
 
-	if (!slot_is_present(slot))
+	if (!slot_is_present(slot) || slot_is_guest(slot))
 		return;
 	(void)atom_update(
 		upper_tree(self, slot_tree(slot)), was, next,
@@ -65,27 +65,36 @@ void upper_drain(const llfree_t *self, local_t *local)
 	unreserve(self, local_replace(local, 0));
 }
 
-static bool set_class(const llfree_t *self, tree_id_t id, uint8_t class)
+/* The class becomes another, if it is still what the policy was asked about. */
+static bool set_class(const llfree_t *self, tree_id_t id, uint8_t from,
+		      uint8_t to)
 {
 	tree_t was, next;
 
 	return atom_update(upper_tree(self, id), was, next,
-			   !tree_is_reserved(next) &&
-				   tree_set_class(&next, class));
+			   !tree_is_reserved(next) && !tree_is_offline(next) &&
+				   tree_class(next) == from &&
+				   tree_set_class(&next, to));
 }
 
 /* The tree in which a request has just succeeded, for the slot. */
 static bool reserve(const llfree_t *self, local_t *local, tree_id_t id,
-		    uint8_t class)
+		    uint8_t from, uint8_t to)
 {
 	tree_t was, next;
 
 	if (!atom_update(upper_tree(self, id), was, next,
-			 tree_reserve(&next, class)))
+			 tree_class(next) == from && tree_reserve(&next, to)))
 		return false;
 	unreserve(self, local_replace(local, slot_of(id)));
 	atom_add(&local->reservations, 1);
 	return true;
+}
+
+/* Goes on in the tree of another slot, as long as it has something. */
+static void visit(const llfree_t *self, local_t *local, tree_id_t id)
+{
+	unreserve(self, local_replace(local, slot_of(id) | SLOT_GUEST));
 }
 
 /* Whatever slot has this tree loses it. */
@@ -94,6 +103,18 @@ static void evict(const llfree_t *self, tree_id_t id)
 	for (size_t i = 0; i < upper_slots(self); i++)
 		if (local_lose(&self->locals[i], id))
 			unreserve(self, slot_of(id));
+}
+
+/* A tree that a slot has, found by a request for which nothing else was left. */
+static void settle_reserved(const llfree_t *self, const ask_t *ask,
+			    uint8_t type, tree_id_t id)
+{
+	if (type == LLFREE_POLICY_DEMOTE)
+		evict(self, id);
+	else if (type == LLFREE_POLICY_MATCH && ask->local &&
+		 !slot_holds(atom_load(&ask->local->slot), id))
+		visit(self, ask->local, id);
+	atom_add(&counters(self, ask->local)->raids, 1);
 }
 
 /*
@@ -105,20 +126,19 @@ static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
 {
 	local_t *count = counters(self, ask->local);
 	bool demotes = type == LLFREE_POLICY_DEMOTE, taken = false;
+	uint8_t class = tree_class(was);
 
 	if (tree_is_reserved(was))
-		atom_add(&count->raids, 1);
-	if (tree_is_reserved(was) && demotes)
-		evict(self, id);
+		settle_reserved(self, ask, type, id);
 	if (type == LLFREE_POLICY_STEAL)
 		atom_add(&count->steals, 1);
 	else if (ask->local && (demotes || !tree_is_reserved(was)))
-		taken = reserve(self, ask->local, id, ask->class);
+		taken = reserve(self, ask->local, id, class, ask->class);
 	else if (demotes)
-		taken = set_class(self, id, ask->class);
+		taken = set_class(self, id, class, ask->class);
 	if (demotes && taken)
 		atom_add(&count->demotions, 1);
-	return taken ? ask->class : tree_class(was);
+	return taken ? ask->class : class;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -143,13 +163,15 @@ static bool claim(const llfree_t *self, const ask_t *ask, pass_t pass,
 	return tree_claim(tree, ask->want.frames);
 }
 
+/* One tree, if the lower allocator seems to have what is wanted there. */
 static bool take_tree(const llfree_t *self, const ask_t *ask, pass_t pass,
 		      tree_id_t id, llfree_result_t *result)
 {
 	tree_t was, next;
 	uint8_t type;
 
-	if (!atom_update(upper_tree(self, id), was, next,
+	if (!lower_may_fit(&self->lower, id, ask->want) ||
+	    !atom_update(upper_tree(self, id), was, next,
 			 claim(self, ask, pass, &next, &type)))
 		return false;
 
@@ -194,11 +216,12 @@ static bool search_best(const llfree_t *self, const ask_t *ask, pass_t pass,
 
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		tree_id_t id = tree_after(self, start, i);
-		tree_t tree = atom_load(upper_tree(self, id));
 		llfree_policy_t policy;
+		tree_t tree;
 
 		if (best.present && i % SEARCH_WINDOW == 0)
 			break;
+		tree = atom_load_acquire(upper_tree(self, id));
 		if (tree_is_reserved(tree) ||
 		    tree_free(tree) < ask->want.frames)
 			continue;
@@ -216,24 +239,22 @@ static bool search_best(const llfree_t *self, const ask_t *ask, pass_t pass,
 	return best.present && take_tree(self, ask, pass, best.value, result);
 }
 
-/* Every tree in which the lower allocator seems to have what is wanted. */
 static bool search_all(const llfree_t *self, const ask_t *ask, pass_t pass,
 		       size_t start, llfree_result_t *result)
 {
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		tree_id_t id = tree_after(self, start, i);
-		tree_t tree = atom_load(upper_tree(self, id));
+		tree_t tree = atom_load_acquire(upper_tree(self, id));
 		uint8_t type;
 
 		if (claim(self, ask, pass, &tree, &type) &&
-		    lower_may_fit(&self->lower, id, ask->want) &&
 		    take_tree(self, ask, pass, id, result))
 			return true;
 	}
 	return false;
 }
 
-/* By type: first the likely place, at the risk of a claim in vain. */
+/* By type: the best tree, or any, and only then what slots have. */
 static bool search(const llfree_t *self, const ask_t *ask,
 		   llfree_result_t *result)
 {
@@ -260,15 +281,18 @@ llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 {
 	ask_t ask = { want, class, local };
 	llfree_result_t result;
+	const pass_t any = { .any = true };
 	uint64_t stamp;
 
 	if (search(self, &ask, &result))
 		return result;
-	do {
+	for (unsigned i = 0; i < UPPER_AGAIN; i++) {
 		stamp = upper_stamp(self);
-		if (search_all(self, &ask, (pass_t){ .any = true }, 0, &result))
+		if (search_all(self, &ask, any, 0, &result))
 			return result;
-	} while (stamp != upper_stamp(self));
+		if (stamp == upper_stamp(self))
+			break;
+	}
 	return llfree_err(LLFREE_ERR_MEMORY);
 }
 
@@ -285,27 +309,33 @@ bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
 }
 
 llfree_result_t upper_get_at(const llfree_t *self, size_t frames,
-			     uint8_t class, const local_t *local,
-			     frame_id_t first)
+			     uint8_t class, frame_id_t first)
 {
 	tree_id_t id = tree_of_frame(first);
 	tree_t was, next;
-	uint8_t type;
 
 	if (!atom_update(upper_tree(self, id), was, next,
-			 (type = policy_of(self, class, next).type) !=
+			 policy_of(self, class, next).type !=
 					 LLFREE_POLICY_INVALID &&
 				 tree_claim(&next, frames)))
 		return llfree_err(LLFREE_ERR_MEMORY);
 
 	found_t found = lower_get_at(&self->lower, first, frames);
 
-	if (!found.ok) {
-		upper_unclaim(self, id, frames - found.lost);
-		return llfree_err(LLFREE_ERR_MEMORY);
-	}
-	if (type != LLFREE_POLICY_DEMOTE || !set_class(self, id, class))
+	if (found.ok)
 		return llfree_ok(first, tree_class(was));
+	upper_unclaim(self, id, frames - found.lost);
+	return llfree_err(LLFREE_ERR_MEMORY);
+}
+
+bool upper_settle_at(const llfree_t *self, uint8_t class, const local_t *local,
+		     tree_id_t id)
+{
+	tree_t tree = atom_load(upper_tree(self, id));
+
+	if (policy_of(self, class, tree).type != LLFREE_POLICY_DEMOTE ||
+	    !set_class(self, id, tree_class(tree), class))
+		return false;
 	atom_add(&counters(self, local)->demotions, 1);
-	return llfree_ok(first, class);
+	return true;
 }

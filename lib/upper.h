@@ -12,11 +12,11 @@
  * others; its frames are there for everyone before memory is out.
  *
  * When nothing was found, memory must have been short at one moment, and not
- * only have been moving past the search: a get fails only after a pass over
- * all trees with none of their words changed meanwhile. Such a pass claims
- * only what the lower allocator seems to have, so that requests that fail do
- * not keep each other going: each repetition means that another request
- * succeeded or is on its way to.
+ * only have been moving past the search: a get fails after a pass over all
+ * trees with none of their words changed meanwhile. Each repetition means that
+ * another request claimed or gave something; since that may go on for ever,
+ * enough passes that all found nothing end it, too. No claim is made where a
+ * look shows that it would be in vain.
  */
 #pragma once
 
@@ -141,10 +141,14 @@ HOT frame_id_optional_t upper_get_own(const llfree_t *self, local_t *local,
 llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 			  local_t *local);
 
-/* Exactly these frames, all of one tree. */
+/* Exactly these frames, all of one tree, whose class stays for now. */
 llfree_result_t upper_get_at(const llfree_t *self, size_t frames,
-			     uint8_t class, const local_t *local,
-			     frame_id_t first);
+			     uint8_t class, frame_id_t first);
+
+/* What becomes of a tree's class after that; false: it stays. No slot loses
+ * its tree for a place that was asked for. */
+bool upper_settle_at(const llfree_t *self, uint8_t class, const local_t *local,
+		     tree_id_t id);
 
 /* May it, at this moment? Writes nothing. */
 bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
@@ -155,3 +159,6 @@ void upper_drain(const llfree_t *self, local_t *local);
 
 /* Changes when any tree's word does. */
 uint64_t upper_stamp(const llfree_t *self);
+
+/* How often a search over all trees looks again when something moved. */
+#define UPPER_AGAIN 16u

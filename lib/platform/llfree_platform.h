@@ -22,7 +22,7 @@
  *   llfree_assert(condition)  llfree_panic when false, in debug builds
  *
  * The words are 2, 4 and 8 bytes, naturally aligned; 2-byte words are also
- * accessed two and four at a time (see lib/lower.c).
+ * accessed two and four at a time (see lib/whole.h).
  */
 #pragma once
 
@@ -46,18 +46,32 @@ _Static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0) &&
 		       __atomic_always_lock_free(sizeof(uint16_t), 0),
 	       "a lock inside an atomic would break every promise made here");
 
-/* How often a compare-and-swap had to be repeated, in the whole process. */
-extern uint64_t llfree_platform_retries
-	__attribute__((visibility("hidden"), aligned(64)));
+/*
+ * How often a compare-and-swap had to be repeated, in the whole process.
+ * Threads count on different lines, told apart by their stacks: what they
+ * contend for is enough as it is.
+ */
+#define RETRY_LINES 16u
+struct llfree_retry_line {
+	_Alignas(64) uint64_t count;
+};
+extern struct llfree_retry_line llfree_retry_lines[RETRY_LINES]
+	__attribute__((visibility("hidden")));
 
 static inline void atom_retry(void)
 {
-	atom_add(&llfree_platform_retries, 1);
+	uintptr_t stack = (uintptr_t)__builtin_frame_address(0);
+
+	atom_add(&llfree_retry_lines[(stack >> 16) % RETRY_LINES].count, 1);
 }
 
 static inline uint64_t atom_retries(void)
 {
-	return atom_load(&llfree_platform_retries);
+	uint64_t sum = 0;
+
+	for (unsigned i = 0; i < RETRY_LINES; i++)
+		sum += atom_load(&llfree_retry_lines[i].count);
+	return sum;
 }
 
 static inline void llfree_persist(const void *address, size_t bytes)

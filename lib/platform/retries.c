@@ -3,4 +3,4 @@
 
 #include <llfree_platform.h>
 
-uint64_t llfree_platform_retries;
+struct llfree_retry_line llfree_retry_lines[RETRY_LINES];

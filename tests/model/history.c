@@ -249,6 +249,19 @@ static claims_t claims_beside(const record_t *record)
 	return claims;
 }
 
+/* Frames free in all that is online. */
+static size_t plain_all_free(const plain_t *p)
+{
+	size_t free = 0;
+
+	for (size_t tree = 0; tree * LLFREE_TREE_SIZE < scenario->frames;
+	     tree++)
+		if (!p->offline[tree])
+			free += plain_free(p, tree * LLFREE_TREE_SIZE,
+					   LLFREE_TREE_SIZE);
+	return free;
+}
+
 static bool get_fails(const plain_t *p, const record_t *record)
 {
 	const op_t *op = &record->op;
@@ -263,6 +276,8 @@ static bool get_fails(const plain_t *p, const record_t *record)
 	if (op->kind == OP_GET_AT || op->kind == OP_RANGE_AT)
 		return claims.frames > 0 || plain_offline(p, op->frame, frames) ||
 		       !plain_all(p, op->frame, frames, false);
+	if (frames == 1)
+		return plain_all_free(p) <= claims.frames;
 	return !plain_fits(p, frames, align, claims);
 }
 

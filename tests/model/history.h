@@ -9,7 +9,8 @@
  * Where the interface promises less than that, so does the check:
  * - A get may fail although something fits when calls in flight beside it had
  *   claimed it or not yet given it back: it must fit in a huge frame (for
- *   parts) or tree with all of their frames in that place counted as used.
+ *   parts) or tree with all of their frames in that place counted as used. A
+ *   single frame must be found if any are left besides them.
  * - A put that is wrong and races may fail, whatever it puts.
  */
 #pragma once

@@ -71,6 +71,8 @@ static inline uint64_t atom_retries(void)
 
 static inline void llfree_persist(const void *address, size_t bytes)
 {
+	model_step(address);
+	model_read(address, 0); /* done, as far as this thread knows */
 	model_persist(address, bytes);
 }
 
