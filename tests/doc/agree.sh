@@ -8,7 +8,7 @@
 . "$srcdir/tests/tap.sh"
 
 readme=$srcdir/README.md
-header=$srcdir/include/llfree.h
+include=$srcdir/include
 doc=$srcdir/doc
 
 # NAME=DEFAULT lines, sorted, of the table, of README.md (| `NAME` | `DEFAULT`
@@ -36,26 +36,28 @@ tap_ok "README.md: settings and defaults" diff "$tmp/settings" "$tmp/readme"
 tap_ok "llfree-preload(7): settings and defaults" \
 	diff "$tmp/settings" "$tmp/manual"
 
-# Functions that the header declares or defines.
-calls() {
-	tr '\n\t' '  ' <"$header" |
-		grep -oE '(llfree_[a-z_]+|llreq)\((const llfree_t|llfree_t|const llfree_classing_t|size_t cores|uint8_t requested)' |
+# Functions that a header declares or defines.
+calls() { # HEADER
+	tr '\n\t' '  ' <"$include/$1.h" |
+		grep -oE '(llfree_[a-z_]+|llreq)\((const llfree_(pool_)?t|llfree_(pool_)?t|llfree_pool_error_t|const llfree_classing_t|size_t cores|uint8_t requested)' |
 		sed 's/(.*//' | sort -u
 }
 
-calls_of_manual() {
-	sed -n 's/^\.Fn \(llfree_[a-z_]*\) ".*/\1/p' "$doc/llfree.3" | sort -u
+calls_of_manual() { # PAGE
+	sed -n 's/^\.Fn \(llfree_[a-z_]*\) ".*/\1/p' "$doc/$1.3" | sort -u
 }
 
-missing() {
-	calls >"$tmp/calls"
-	calls_of_manual >"$tmp/documented"
+missing() { # HEADER and PAGE
+	calls "$1" >"$tmp/calls"
+	calls_of_manual "$1" >"$tmp/documented"
 	[ -s "$tmp/calls" ] && comm -23 "$tmp/calls" "$tmp/documented" >"$tmp/missing"
 	cat "$tmp/missing"
 	[ ! -s "$tmp/missing" ]
 }
 
-tap_ok "llfree(3) has all calls of the header" missing
+for name in llfree llfree_pool; do
+	tap_ok "$name(3) has all calls of the header" missing $name
+done
 
 if command -v mandoc >/dev/null; then
 	for page in "$doc"/*.[1-9]; do

@@ -1,15 +1,25 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-/* The public header in C++17: its values and its calls, linked and run. */
+/* The public headers in C++17: their values and calls, linked and run. */
 
-#include <llfree.h>
+#include <llfree_pool.h>
 
 #include <cstdlib>
 #include <vector>
 
 static void no_text(void *, const char *)
 {
+}
+
+/* A directory is no pool. */
+static bool pool_refused(const llfree_classing_t *classing)
+{
+	llfree_pool_t *pool;
+	llfree_pool_error_t error =
+		llfree_pool_open(&pool, "/", classing, LLFREE_POOL_READ_ONLY);
+
+	return error == LLFREE_POOL_ERR_NOT_POOL && pool == nullptr;
 }
 
 int main()
@@ -36,7 +46,8 @@ int main()
 	llfree_print_debug(self, no_text, nullptr);
 	bool good = llfree_is_ok(got) && got.class_ == request.class_ &&
 		    llfree_is_ok(llfree_put(self, got.frame, request)) &&
-		    llfree_stats(self).free_frames == frames;
+		    llfree_stats(self).free_frames == frames &&
+		    pool_refused(&classing);
 
 	std::free(meta.local);
 	std::free(meta.trees);

@@ -17,7 +17,7 @@ compile_lib() {
 }
 
 alone() { # COMPILER OPTION...
-	for header in llfree.h llfree_types.h; do
+	for header in llfree.h llfree_pool.h llfree_types.h; do
 		echo "#include <$header>" | "$@" $strict \
 			-I"$srcdir/include" -fsyntax-only - || return
 	done
