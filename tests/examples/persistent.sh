@@ -1,0 +1,42 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+
+# The list is whole after each kill, and what was lost on the way is free.
+
+. "$srcdir/tests/tap.sh"
+
+run() { # [ARGUMENT]...
+	"$builddir/examples/persistent" "$tmp/pool" "$@"
+}
+
+# By its own process number: libtool's wrapper becomes the program by exec.
+killed() { # SECONDS
+	"$builddir/examples/persistent" "$tmp/pool" work >"$tmp/out" 2>&1 &
+	pid=$!
+	for _ in 1 2 3 4 5 6 7 8 9 10; do
+		grep -q entries "$tmp/out" && break
+		sleep 0.5
+	done
+	sleep "$1"
+	kill -9 "$pid"
+	wait "$pid"
+	test $? -eq 137 && cat "$tmp/out"
+}
+
+found() { # HOW
+	run >"$tmp/out" && cat "$tmp/out" &&
+		grep -Eq "^$1: [1-9][0-9]* entries are there" "$tmp/out"
+}
+
+tap_ok "makes a pool" run
+for pause in 0.01 0.03 0.1; do
+	tap_ok "works until it is killed after $pause s" killed "$pause"
+	tap_ok "is recovered" found recovered
+	tap_ok "is closed properly then" found closed
+done
+printf 'x' | dd of="$tmp/pool" bs=1 seek=40 conv=notrunc 2>"$tmp/dd"
+cp "$tmp/pool" "$tmp/damaged"
+tap_not "a damaged pool is refused" run
+tap_ok "and left as it is" cmp "$tmp/pool" "$tmp/damaged"
+tap_done
