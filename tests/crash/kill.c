@@ -18,7 +18,6 @@
  *   kill [ROUNDS [SEED]]
  */
 
-#include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <signal.h>

@@ -6,8 +6,8 @@
 
 . "$srcdir/tests/tap.sh"
 
-run() { # [ARGUMENT]...
-	"$builddir/examples/persistent" "$tmp/pool" "$@"
+run() {
+	"$builddir/examples/persistent" "$tmp/pool"
 }
 
 # By its own process number: libtool's wrapper becomes the program by exec.

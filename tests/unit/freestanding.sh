@@ -12,7 +12,8 @@ include="-I$srcdir/tests/unit/freestanding -I$srcdir -I$srcdir/include"
 
 # All of lib/ but what is not of the core.
 sources() {
-	ls "$srcdir"/lib/*.c | grep -vE '/(pool|superblock)\.c$'
+	find "$srcdir/lib" -maxdepth 1 -name '*.c' \
+		! -name pool.c ! -name superblock.c
 }
 
 # COMPILER [OPTION]...: every source of the core in one object
