@@ -56,9 +56,9 @@ static const struct arena_os kernel = {
 };
 
 /* The sanitizers' run-time libraries know every mapping of their program. */
-extern char __asan_init[] __attribute__((weak));
-extern char __tsan_init[] __attribute__((weak));
-extern char __msan_init[] __attribute__((weak));
+void __asan_init(void) __attribute__((weak));
+void __tsan_init(void) __attribute__((weak));
+void __msan_init(void) __attribute__((weak));
 
 static bool has_sanitizer(void)
 {

@@ -11,8 +11,6 @@
 #include <spawn.h>
 #include <sys/syscall.h>
 
-extern char **environ;
-
 static void churn(void)
 {
 	for (int i = 0; i < 100; i++) {
@@ -55,7 +53,8 @@ static void forking(bool work)
 /* Children that are not to report. */
 static void spawning(void)
 {
-	char *const args[] = { "true", NULL }, *const none[] = { NULL };
+	char name[] = "true";
+	char *const args[] = { name, NULL }, *const none[] = { NULL };
 	pid_t pid = vfork();
 
 	if (pid == 0)

@@ -9,8 +9,6 @@
 #include <sched.h>
 #include <spawn.h>
 
-extern char **environ;
-
 static size_t page;
 static char *made;
 
@@ -63,8 +61,9 @@ static void maps_for_parent(void)
 
 static void spawned(void)
 {
-	char *const shell[] = { "sh", "-c", "exit 5", NULL };
-	char *const none[] = { "nonexistent", NULL };
+	char sh[] = "sh", option[] = "-c", command[] = "exit 5";
+	char *const shell[] = { sh, option, command, NULL };
+	char *const none[] = { sh, NULL };
 	bool good = true;
 	pid_t pid;
 
