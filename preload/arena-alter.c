@@ -17,6 +17,16 @@ void arena_alter(uintptr_t addr, size_t len, enum mark mark)
 	}
 }
 
+bool arena_is_free(uintptr_t addr, size_t len)
+{
+	struct arena_part part;
+
+	if (!arena_touches(addr, len))
+		return false;
+	part = arena_part(addr, addr + len);
+	return part.kind == PART_HOLE && part.len == len;
+}
+
 /* Makes free frames the program's, as they are. */
 static bool claim_frames(struct span s)
 {
@@ -47,38 +57,74 @@ static void claim_hole(struct arena_claims *claims, struct arena_part hole)
 		claim_frames(span(s.first + i, page));
 }
 
-struct arena_claims arena_claim(uintptr_t addr, size_t len)
+static struct arena_claims claim_holes(uintptr_t addr, size_t len)
 {
 	struct arena_claims claims = { .addr = addr, .len = len };
 	struct arena_part part;
 
-	if (!arena_touches(addr, len))
-		return claims;
 	for (uintptr_t at = addr; at < addr + len; at += part.len) {
 		part = arena_part(at, addr + len);
 		if (part.kind == PART_HOLE)
 			claim_hole(&claims, part);
 	}
+	return claims;
+}
+
+struct arena_claims arena_claim(uintptr_t addr, size_t len)
+{
+	struct arena_claims claims = { .addr = addr, .len = len };
+
+	if (!arena_touches(addr, len))
+		return claims;
+	claims = claim_holes(addr, len);
 	arena_alter(addr, len, MARK_ALTERED);
 	return claims;
 }
 
-void arena_claim_undo(const struct arena_claims *claims)
+struct arena_claims arena_claim_free(uintptr_t addr, size_t len)
+{
+	struct arena_claims claims = { .addr = addr, .len = len };
+
+	if (!arena_is_free(addr, len) || !claim_frames(span_of(addr, len)))
+		return claims;
+	claims.holes[claims.count++] = arena_part(addr, addr + len);
+	arena_alter(addr, len, MARK_ALTERED);
+	return claims;
+}
+
+static void free_claims(const struct arena_claims *claims)
 {
 	for (size_t i = 0; i < claims->count; i++)
 		arena_free(claims->holes[i].start, claims->holes[i].len,
 			   LEAVE_DIRTY);
+}
+
+void arena_claim_undo(const struct arena_claims *claims)
+{
+	free_claims(claims);
 	arena_refill(claims->addr, claims->len);
 }
 
-bool arena_is_free(uintptr_t addr, size_t len)
+long arena_map_over(uintptr_t addr, size_t len, bool populated)
 {
-	struct arena_part part;
+	struct arena_claims claims;
+	struct arena_part place;
+	struct span s;
+	long failed;
 
-	if (!arena_touches(addr, len))
-		return false;
-	part = arena_part(addr, addr + len);
-	return part.kind == PART_HOLE && part.len == len;
+	if (!arena_touches(addr, len) || arena_is_locked())
+		return 1;
+	place = arena_place(addr, addr + len);
+	if (place.kind == PART_KERNEL || place.len != len)
+		return 1;
+	s = span_of(addr, len);
+	claims = claim_holes(addr, len);
+	failed = page_fresh(s, READ_WRITE);
+	if (failed)
+		free_claims(&claims);
+	else if (populated)
+		page_populate(s);
+	return failed;
 }
 
 /* Maps afresh where nothing is mapped at all. */

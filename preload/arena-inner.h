@@ -27,11 +27,17 @@
 #define FRESH (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 /*
- * A tree's state. A failed attempt to map it may mean that another thread of
- * ours is just doing so: only when it fails again and again it is taken for
- * someone else's.
+ * A tree's state. One thread at a time brings it online; the others do without
+ * it meanwhile, and each adds one to the state. If it takes too long, someone
+ * else may try: what the kernel says then is the truth.
  */
-enum { TREE_OFF = 0, TREE_STRIKES = 16, TREE_FOREIGN = 17, TREE_ONLINE = 18 };
+enum {
+	TREE_OFF = 0,
+	TREE_BRINGING = 1, /* to TREE_OVERDUE - 1 */
+	TREE_OVERDUE = 250,
+	TREE_FOREIGN = 251,
+	TREE_ONLINE = 252,
+};
 
 struct arena {
 	enum arena_state state;
@@ -45,6 +51,7 @@ struct arena {
 	bool strict;
 	bool reserved; /* the kernel gave the place: it is held meanwhile */
 	bool lock_all;
+	bool modest; /* uncommon system calls may kill us */
 	llfree_t *llfree;
 	uint8_t *tree_states;
 	struct marks *marks;
@@ -107,6 +114,11 @@ static inline unsigned order_of(size_t count)
 static inline bool is_error(long result)
 {
 	return result < 0 && result >= -4095;
+}
+
+static inline bool is_modest(void)
+{
+	return __atomic_load_n(&arena.modest, __ATOMIC_RELAXED);
 }
 
 /* arena.c */

@@ -9,6 +9,8 @@
 
 /* Zeroing that many frames costs more than asking which are resident. */
 #define ZERO_ASK 32u
+/* If that cannot be asked: empty so many without asking. */
+#define EMPTY_UNASKED 256u
 /* More resident and other stretches than this: empty all instead. */
 #define ZERO_STRETCHES 8u
 
@@ -72,7 +74,8 @@ bool page_resident(struct span s, unsigned char *resident)
 {
 	size_t step = arena.page_frames;
 
-	if (arena.os->mincore(address_of(s.first), bytes_of(s), resident))
+	if (is_modest() ||
+	    arena.os->mincore(address_of(s.first), bytes_of(s), resident))
 		return false;
 	for (size_t i = s.count; step > 1 && i-- > 0;)
 		resident[i] = resident[i / step];
@@ -83,6 +86,8 @@ static void zero_piece(struct span s)
 {
 	unsigned char resident[ASK_FRAMES];
 
+	if (is_modest() && s.count >= EMPTY_UNASKED && page_empty(s))
+		return;
 	if (s.count >= ZERO_ASK && page_resident(s, resident) &&
 	    (zero_stretches(s, resident) || page_empty(s)))
 		return;

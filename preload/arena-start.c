@@ -15,6 +15,11 @@ const struct arena_os *arena_kernel(void)
 	return arena.os;
 }
 
+void arena_be_modest(void)
+{
+	__atomic_store_n(&arena.modest, true, __ATOMIC_RELAXED);
+}
+
 const char *arena_why_off(void)
 {
 	return arena_state() == ARENA_OFF ? arena.why_off : "";
@@ -168,6 +173,8 @@ enum arena_state arena_start(const struct arena_os *os,
 
 	arena.os = os;
 	arena.strict = options->strict;
+	if (options->modest)
+		arena_be_modest();
 	arena.cores = options->cores;
 	arena.page_frames = options->page / FRAME;
 	arena.page_order = order_of(arena.page_frames);

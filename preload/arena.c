@@ -87,44 +87,95 @@ static long tree_map(size_t tree)
 	return -EEXIST;
 }
 
-/* One more failure; after the last one the tree is someone else's. */
-static void tree_strike(size_t tree, uint8_t state)
+static bool tree_change(size_t tree, uint8_t *from, uint8_t to)
 {
-	__atomic_compare_exchange_n(&arena.tree_states[tree], &state,
-				    (uint8_t)(state + 1), false,
-				    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+	return __atomic_compare_exchange_n(&arena.tree_states[tree], from, to,
+					   false, __ATOMIC_ACQ_REL,
+					   __ATOMIC_ACQUIRE);
 }
 
-/* We have mapped it; too late when it has been given up meanwhile. */
-static void tree_arrived(size_t tree)
+/* Someone is at it. When overdue, others may try as well. */
+static void tree_wait(size_t tree, uint8_t state)
+{
+	uint8_t next = (uint8_t)(state + 1);
+
+	tree_change(tree, &state, next < TREE_OVERDUE ? next : TREE_OFF);
+}
+
+/* What came of our attempt. If we were given up meanwhile and the tree with
+ * us, the mapping goes: no one else has used it. */
+static void tree_settle(size_t tree, long failed)
 {
 	uint8_t state = arena_tree_state(tree);
+	uint8_t to = !failed ? TREE_ONLINE :
+		     failed == -EEXIST ? TREE_FOREIGN :
+					 TREE_OFF;
 
-	while (state < TREE_FOREIGN)
-		if (__atomic_compare_exchange_n(&arena.tree_states[tree],
-						&state, TREE_ONLINE, false,
-						__ATOMIC_ACQ_REL,
-						__ATOMIC_ACQUIRE))
+	while (state < TREE_FOREIGN && (state != TREE_OFF || !failed))
+		if (tree_change(tree, &state, to))
 			return;
-	if (state == TREE_FOREIGN && !arena.reserved)
-		arena.os->munmap(address_of(tree * LLFREE_TREE_SIZE),
+	if (!failed && state == TREE_FOREIGN && !arena.reserved)
+		arena.os->munmap(address_of(arena_tree(tree).first),
 				 LLFREE_ALIGN);
 }
 
 /* Its state after an attempt to bring it online. */
 static uint8_t tree_bring(size_t tree)
 {
-	uint8_t state = arena_tree_state(tree);
-	long failed;
+	uint8_t state = TREE_OFF;
 
-	if (state >= TREE_FOREIGN)
-		return state;
-	failed = tree_map(tree);
-	if (!failed)
-		tree_arrived(tree);
-	else if (failed == -EEXIST && arena_tree_state(tree) == state)
-		tree_strike(tree, state);
+	if (tree_change(tree, &state, TREE_BRINGING))
+		tree_settle(tree, tree_map(tree));
+	else if (state < TREE_OVERDUE)
+		tree_wait(tree, state);
 	return arena_tree_state(tree);
+}
+
+void arena_forget_threads(void)
+{
+	for (size_t t = 0; t < arena.trees; t++)
+		if (arena_tree_state(t) < TREE_OVERDUE)
+			arena.tree_states[t] = TREE_OFF;
+}
+
+/* A tree that is entirely free leaves the address space. */
+static bool tree_leave(size_t tree)
+{
+	struct span s = arena_tree(tree);
+	size_t dirty;
+
+	if (!arena_allocate(frame_id_some(frame_id(s.first)), s.count).count)
+		return false;
+	if (arena.os->munmap(address_of(s.first), bytes_of(s))) {
+		arena_deallocate(s);
+		return false;
+	}
+	dirty = mark_count(arena.marks, MARK_DIRTY, s);
+	mark_clear(arena.marks, MARK_DIRTY, s);
+	mark_clear(arena.marks, MARK_ALTERED, s);
+	mark_clear(arena.marks, MARK_MOVED, s);
+	gauge_change(0, -(int64_t)dirty);
+	__atomic_store_n(&arena.tree_states[tree], TREE_OFF, __ATOMIC_RELEASE);
+	arena_deallocate(s);
+	return true;
+}
+
+static bool tree_is_free(size_t tree)
+{
+	size_t first = arena_tree(tree).first;
+
+	return llfree_stats_at(arena.llfree, frame_id(first), LLFREE_TREE_ORDER)
+		       .free_trees != 0;
+}
+
+bool arena_trim(void)
+{
+	bool trimmed = false;
+
+	for (size_t t = 0; t < arena.trees && !arena.reserved; t++)
+		if (arena_tree_state(t) == TREE_ONLINE && tree_is_free(t))
+			trimmed = tree_leave(t) || trimmed;
+	return trimmed;
 }
 
 enum bring { BROUGHT, BRING_AGAIN, BRING_REFUSED };

@@ -7,8 +7,8 @@
  *
  * Nothing is reserved. The range is divided into trees (16 MiB), and a tree
  * becomes ours when the first frame is served from it: its addresses are then
- * mapped, readable and writable, and stay mapped for ever. So the process is
- * charged for what it uses only, limits on its address space keep their
+ * mapped, readable and writable, and stay so (see arena_trim). So the process
+ * is charged for what it uses only, limits on its address space keep their
  * meaning, and all the addresses of other trees are as they would be without
  * us. If someone else got there first, the tree is never used.
  *
@@ -59,6 +59,7 @@ struct arena_options {
 	uintptr_t hint; /* an address near the top of what a process has */
 	bool limited; /* address space is short: take no more than needed */
 	bool strict; /* no access after munmap */
+	bool modest; /* see arena_be_modest */
 };
 
 enum arena_state { ARENA_NEW, ARENA_STARTING, ARENA_READY, ARENA_OFF };
@@ -175,7 +176,17 @@ void arena_patch(uintptr_t addr, size_t len);
 /* As arena_refill from `addr` on, as far as nothing is mapped; its length. */
 size_t arena_refill_hole(uintptr_t addr);
 
-/* Whether all of it is free memory of the arena. */
+/* The same for MAP_FIXED_NOREPLACE, if all of the range is free memory of the
+ * arena: then claims.count is not 0. */
+struct arena_claims arena_claim_free(uintptr_t addr, size_t len);
+
+/*
+ * MAP_FIXED of memory of the kind that is served, over any of ours: 0, -errno,
+ * or 1 if a part of the range is not ours.
+ */
+long arena_map_over(uintptr_t addr, size_t len, bool populate);
+
+/* Whether all of it is free memory of the arena, at the moment. */
 bool arena_is_free(uintptr_t addr, size_t len);
 
 /* Around mlockall, ready or not: from now on nothing is served, or served
@@ -183,6 +194,21 @@ bool arena_is_free(uintptr_t addr, size_t len);
  * locked. */
 bool arena_lock_all(bool all);
 void arena_unlock_free(void);
+
+/*
+ * Gives addresses back: trees of which nothing is in use are unmapped, and
+ * mapped again when they are needed. True if there was one. For when the
+ * kernel refuses something, or counts what is mapped.
+ */
+bool arena_trim(void);
+
+/* From now on only system calls that libc's allocator makes as well: a sandbox
+ * may kill for others. */
+void arena_be_modest(void);
+
+/* In a child of fork, as early as can be: what other threads were bringing
+ * online is in the hands of no one. */
+void arena_forget_threads(void);
 
 /* In a child of fork: frames on the way in threads that are gone stay out. */
 void arena_forked(void);

@@ -25,6 +25,7 @@
 #include <stdlib.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/shm.h>
 #include <sys/sysinfo.h>
@@ -117,6 +118,7 @@ static void start_arena(const struct config *settings)
 		.hint = getauxval(AT_RANDOM),
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
 		.strict = settings->strict,
+		.modest = real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0,
 	};
 
 	if (has_sanitizer())
@@ -182,12 +184,24 @@ static enum route serve(void *addr, size_t len, int prot, int flags,
 	return arena_get(len, flags & MAP_POPULATE, served);
 }
 
-/* Free memory of the arena counts as not mapped. */
-static int fixed_flags(uintptr_t addr, size_t len, int flags)
+/* Over memory of ours, or where it was: as fresh memory of ours. */
+static bool serve_placed(void *addr, size_t len, int prot, int flags,
+			 off_t offset, long *result)
 {
-	if (flags & MAP_FIXED_NOREPLACE && arena_is_free(addr, len))
-		return (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
-	return flags;
+	size_t whole = whole_pages(len);
+	uintptr_t at = (uintptr_t)addr;
+	int others = flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
+
+	if (!arena_touches(at, whole) || whole < len || at + whole < at ||
+	    at % real_page_size() ||
+	    route_mmap(NULL, len, prot, others, offset, real_page_size(),
+		       SIZE_MAX) != ROUTE_SERVE)
+		return false;
+	*result = 0;
+	if (!(flags & MAP_FIXED))
+		return arena_is_free(at, whole) && arena_get_at(at, whole);
+	*result = arena_map_over(at, whole, flags & MAP_POPULATE);
+	return *result <= 0;
 }
 
 static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
@@ -198,13 +212,17 @@ static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
 	uintptr_t want = (uintptr_t)addr;
 	long at;
 
-	if (want % real_page_size() == 0 && want + whole > want && whole >= len)
-		flags = fixed_flags(want, whole, flags);
-	else
+	if (want % real_page_size() || want + whole < want || whole < len)
 		whole = 0;
 	if (flags & MAP_FIXED)
 		claims = arena_claim(want, whole);
+	else if (flags & MAP_FIXED_NOREPLACE)
+		claims = arena_claim_free(want, whole);
+	if (claims.count)
+		flags = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
 	at = real_mmap(addr, len, prot, flags, fd, offset);
+	if (at == -ENOMEM && arena_trim())
+		at = real_mmap(addr, len, prot, flags, fd, offset);
 	if (real_failed(at))
 		arena_claim_undo(&claims);
 	else if (!(flags & MAP_FIXED))
@@ -217,9 +235,15 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 {
 	void *served;
 	enum route why;
+	long failed = 0;
 
 	ready();
 	why = serve(addr, len, prot, flags, offset, &served);
+	if ((why == ROUTE_FIXED || why == ROUTE_HINT) &&
+	    serve_placed(addr, len, prot, flags, offset, &failed)) {
+		why = failed ? why : ROUTE_SERVE;
+		served = addr;
+	}
 	profile_record(why == ROUTE_SERVE, len);
 	if (why == ROUTE_SERVE) {
 		stats_mapped(whole_pages(len), real_page_size());
@@ -227,7 +251,8 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 	}
 	stats_passed(STAT_MMAP_PASSED, why, len);
 	return real_result_ptr(
-		map_by_kernel(addr, len, prot, flags, fd, offset));
+		failed ? failed :
+			 map_by_kernel(addr, len, prot, flags, fd, offset));
 }
 
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
@@ -393,6 +418,7 @@ EXPORT int mlockall(int flags)
 	bool before = false;
 	long failed;
 
+	arena_trim();
 	if (flags & MCL_FUTURE)
 		before = arena_lock_all(true);
 	failed = real_mlockall(flags);
@@ -536,13 +562,19 @@ static void take_hooks(const struct config *settings)
 	exit_hooked = hooks[HOOKS - 1].took;
 }
 
+static void forked(void)
+{
+	arena_forget_threads();
+	stats_forked();
+}
+
 static __attribute__((constructor)) void set_up(void)
 {
 	const struct config *settings = config();
 
 	ready();
 	take_hooks(settings);
-	pthread_atfork(NULL, NULL, stats_forked);
+	pthread_atfork(NULL, NULL, forked);
 	at_quick_exit(leave);
 	if (settings->profile)
 		profile_start();

@@ -26,7 +26,8 @@ enum mark {
 	MARK_ALTERED, /* protection, flags, advice or mapping are not ours:
 		       * needs a fresh mapping before it serves again */
 	MARK_MOVED, /* as good as new for the program, but the kernel keeps it
-		     * apart from its neighbours: fresh mapping when freed */
+		     * apart from its neighbours, or its pages belong to
+		     * someone else as well: fresh mapping when freed */
 	MARK_KINDS
 };
 

@@ -225,13 +225,36 @@ static long relocate(const struct move *m, enum route *why)
 	return (long)to;
 }
 
+/*
+ * What the program has altered grows as the kernel does it: in place if we
+ * leave it the room, else out of the arena.
+ */
+static long grow_altered(const struct move *m)
+{
+	uintptr_t behind = m->old + m->old_len;
+	size_t more = m->new_len - m->old_len;
+	long at = -ENOMEM;
+
+	if (!arena_get_at(behind, more))
+		return move_by_kernel(m);
+	if (!arena_kernel()->munmap((void *)behind, more))
+		at = arena_kernel()->mremap((void *)m->old, m->old_len,
+					    m->new_len, 0, NULL);
+	if (!real_failed(at)) {
+		arena_alter(behind, more, MARK_ALTERED);
+		return at;
+	}
+	arena_refill(behind, more);
+	return move_by_kernel(m);
+}
+
 static long grow(const struct move *m, enum route *why)
 {
 	if (!is_mapped(m->old, m->old_len))
 		return -EFAULT;
 	if (!arena_is_live(m->old, m->old_len, MARK_BIT(MARK_ALTERED))) {
 		*why = ROUTE_FIXED;
-		return move_by_kernel(m);
+		return grow_altered(m);
 	}
 	if (m->new_len <= m->max &&
 	    arena_get_at(m->old + m->old_len, m->new_len - m->old_len))

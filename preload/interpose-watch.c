@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * Calls that are not about memory, but may concern ours: by symbol only. What
+ * carries them out is the next function of that name, which may be another
+ * preloaded library's.
+ */
+#include "preload/arena.h"
+#include "preload/real.h"
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <linux/userfaultfd.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/uio.h>
+
+#define EXPORT __attribute__((visibility("default")))
+
+#ifndef PR_SET_VMA
+#define PR_SET_VMA 0x53564d41
+#endif
+
+static struct {
+	ssize_t (*vmsplice)(int, const struct iovec *, size_t, unsigned);
+	int (*ioctl)(int, unsigned long, ...);
+	int (*prctl)(int, ...);
+} next;
+
+static __attribute__((constructor)) void find_next(void)
+{
+	*(void **)&next.vmsplice = dlsym(RTLD_NEXT, "vmsplice");
+	*(void **)&next.ioctl = dlsym(RTLD_NEXT, "ioctl");
+	*(void **)&next.prctl = dlsym(RTLD_NEXT, "prctl");
+}
+
+static size_t pages_of(size_t len)
+{
+	size_t mask = real_page_size() - 1;
+
+	return (len + mask) & ~mask;
+}
+
+/* Pages that a pipe holds must not be served to anyone while it does: a fresh
+ * mapping, when they are freed, leaves them to it. */
+EXPORT ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
+			unsigned flags)
+{
+	for (size_t i = 0; parts && i < count && count <= IOV_MAX; i++) {
+		uintptr_t at = (uintptr_t)parts[i].iov_base;
+		uintptr_t start = at & ~(real_page_size() - 1);
+		size_t len = pages_of(parts[i].iov_len + (at - start));
+
+		if (arena_touches(start, len) && start + len > start)
+			arena_alter(start, len, MARK_MOVED);
+	}
+	if (next.vmsplice)
+		return next.vmsplice(fd, parts, count, flags);
+	return real_result(real_syscall(SYS_vmsplice, fd, (long)parts,
+					(long)count, flags, 0, 0));
+}
+
+static void alter_if_whole(uintptr_t at, size_t len)
+{
+	size_t mask = real_page_size() - 1;
+
+	if (arena_touches(at, len) && !((at | len) & mask) && at + len > at)
+		arena_alter(at, len, MARK_ALTERED);
+}
+
+/* Of interest: who wants to handle the faults in a range. */
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
+	va_list args;
+	void *arg;
+
+	va_start(args, request);
+	arg = va_arg(args, void *);
+	va_end(args);
+	if (request == UFFDIO_REGISTER && arg) {
+		const struct uffdio_register *want = arg;
+
+		alter_if_whole(want->range.start, want->range.len);
+	}
+	if (next.ioctl)
+		return next.ioctl(fd, request, arg);
+	return (int)real_result(real_syscall(SYS_ioctl, fd, (long)request,
+					     (long)arg, 0, 0, 0));
+}
+
+/* Of interest: sandboxes, which may know nothing of our system calls, and
+ * names for ranges. */
+EXPORT int prctl(int option, ...)
+{
+	unsigned long a[4];
+	va_list args;
+
+	va_start(args, option);
+	for (size_t i = 0; i < 4; i++)
+		a[i] = va_arg(args, unsigned long);
+	va_end(args);
+	if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS)
+		arena_be_modest();
+	else if (option == PR_SET_VMA)
+		alter_if_whole(a[1], pages_of(a[2]));
+	if (next.prctl)
+		return next.prctl(option, a[0], a[1], a[2], a[3]);
+	return (int)real_result(real_prctl(option, a[0], a[1], a[2], a[3]));
+}
