@@ -7,7 +7,12 @@
  */
 #include "tests/shim/shim.h"
 
+#include <linux/userfaultfd.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
 #include <sys/shm.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 
 #define RW (PROT_READ | PROT_WRITE)
 #define PAGES 8
@@ -305,6 +310,59 @@ static void fixed_that_fails(void)
 	must(munmap(p, 4 * page) == 0);
 }
 
+/* Pages that a pipe holds stay as they were. */
+static void in_a_pipe(void)
+{
+	struct iovec part = { map(PAGES * page), PAGES * page };
+	char *p = part.iov_base, *q[64], *got = malloc(PAGES * page);
+	int ends[2];
+	ssize_t n;
+
+	must(pipe(ends) == 0);
+	memset(p, 'v', PAGES * page);
+	n = vmsplice(ends[1], &part, 1, 0);
+	must(n > 0 && munmap(p, PAGES * page) == 0);
+	for (size_t i = 0; i < 64; i++) {
+		q[i] = map(PAGES * page);
+		memset(q[i], 'w', PAGES * page);
+	}
+	ok(read(ends[0], got, (size_t)n) == n &&
+		   all_bytes(got, (size_t)n, 'v'),
+	   "vmsplice, then munmap: the pipe has what it got");
+	for (size_t i = 0; i < 64; i++)
+		must(munmap(q[i], PAGES * page) == 0);
+	close(ends[0]);
+	close(ends[1]);
+	free(got);
+}
+
+/* Whoever handles faults in a range does so until it is unmapped. */
+static void watched(void)
+{
+	struct uffdio_api api = { .api = UFFD_API };
+	struct uffdio_register range = {
+		.mode = UFFDIO_REGISTER_MODE_MISSING,
+	};
+	int fd = (int)syscall(SYS_userfaultfd, O_CLOEXEC | O_NONBLOCK);
+	char *p = map(PAGES * page);
+
+	range.range.start = (uintptr_t)p;
+	range.range.len = PAGES * page;
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) ||
+	    ioctl(fd, UFFDIO_REGISTER, &range)) {
+		skip("userfaultfd ends with munmap", "not allowed");
+	} else {
+		must(munmap(p, PAGES * page) == 0);
+		alarm(20);
+		for (size_t i = 0; i < 8; i++)
+			memset(map(PAGES * page), 'u', PAGES * page);
+		alarm(0);
+		ok(true, "userfaultfd ends with munmap");
+	}
+	if (fd >= 0)
+		close(fd);
+}
+
 static void shared_memory(void)
 {
 	int id = shmget(IPC_PRIVATE, 2 * page, IPC_CREAT | 0600);
@@ -336,5 +394,7 @@ int main(void)
 	fixed_over_free();
 	fixed_that_fails();
 	shared_memory();
+	in_a_pipe();
+	watched();
 	return done();
 }

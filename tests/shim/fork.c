@@ -107,12 +107,12 @@ static void beside_threads(void)
 	for (size_t i = 0; i < 3; i++)
 		must(pthread_create(&threads[i], NULL, keep_churning,
 				    (void *)(i + 1)) == 0);
-	for (int i = 0; i < 200; i++)
+	for (int i = 0; i < 80; i++)
 		good = good && in_child(child_churns);
 	for (int i = 0; i < 20; i++)
 		good = good && in_child(child_forks);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
-	ok(good, "220 children of a process whose threads map all the time");
+	ok(good, "100 children of a process whose threads map all the time");
 	good = true;
 	for (size_t i = 0; i < 3; i++) {
 		pthread_join(threads[i], &bad);

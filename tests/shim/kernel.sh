@@ -16,7 +16,7 @@ same() {
 }
 
 for name in advise alter contents errors fork full guards limits lockall \
-	mremap random signals spawn strict threads unmap; do
+	mremap placed random sandbox signals spawn strict threads unmap; do
 	tap_ok "$name: the same as without the library" same "$name"
 done
 

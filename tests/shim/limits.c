@@ -72,6 +72,23 @@ static bool below_data_limit(void)
 	return below_limit(RLIMIT_DATA);
 }
 
+/* What was unmapped is there for mappings of every kind. */
+static bool available_again(void)
+{
+	if (!limit(RLIMIT_AS, space_used() + 500 * MIB))
+		return false;
+	for (int i = 0; i < 3; i++) {
+		char *p = map(300 * MIB), *q;
+
+		must(munmap(p, 300 * MIB) == 0);
+		q = mmap(NULL, 300 * MIB, PROT_READ | PROT_WRITE,
+			 MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+		must(q != MAP_FAILED);
+		must(munmap(q, 300 * MIB) == 0);
+	}
+	return true;
+}
+
 /* In a process that starts with the limit. */
 static void started_limited(size_t mib)
 {
@@ -109,6 +126,7 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return limited_main((size_t)atol(argv[1]));
 	ok(space_used() < 200 * MIB, "little address space in use at first");
+	ok(in_child(available_again), "unmapped memory counts no longer");
 	setenv("SHIM_TEST_UNSERVED", "1", 1);
 	ok(in_child(below_space_limit), "RLIMIT_AS set by the program");
 	ok(in_child(below_data_limit), "RLIMIT_DATA set by the program");

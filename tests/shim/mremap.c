@@ -259,6 +259,35 @@ static void altered(void)
 	must(munmap(p, 9 * page) == 0);
 }
 
+/* Fresh memory in the middle is as good as the rest. */
+static void replaced_grows(void)
+{
+	char *p = map(16 * page), *q;
+
+	number_pages(p, 16, 1);
+	must(mmap(p + 3 * page, page, RW, PRIVATE | MAP_FIXED, -1, 0) ==
+	     p + 3 * page);
+	number_pages(p + 3 * page, 1, 4);
+	q = mremap(p, 16 * page, 64 * page, MREMAP_MAYMOVE);
+	ok(q != MAP_FAILED && are_numbered(q, 16, 1),
+	   "a region grows with memory that was replaced in it");
+	must(munmap(q, 64 * page) == 0);
+}
+
+static void altered_in_place(void)
+{
+	char *p = map(16 * page);
+
+	number_pages(p, 16, 1);
+	must(munmap(p + 8 * page, 8 * page) == 0);
+	must(mlock(p, 8 * page) == 0);
+	ok(mremap(p, 8 * page, 16 * page, 0) == p && are_numbered(p, 8, 1) &&
+		   all_bytes(p + 8 * page, 8 * page, 0),
+	   "locked memory grows in place");
+	must(munmap(p, 16 * page) == 0);
+	ok(is_unmapped(p, 16 * page), "and is unmapped");
+}
+
 static void altered_shrinks(void)
 {
 	char *p = map(8 * page);
@@ -324,6 +353,8 @@ int main(void)
 	dontunmap();
 	errors();
 	altered();
+	replaced_grows();
+	altered_in_place();
 	altered_shrinks();
 	twice();
 	outside();

@@ -65,7 +65,7 @@ int main(void)
 	page = page_size();
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
-	for (int i = 0; i < 200000 || interruptions < 2000; i++)
+	for (int i = 0; i < 60000 || interruptions < 1000; i++)
 		good = churn(&r, &slots[draw_below(&r, 32)]) && good;
 	setitimer(ITIMER_REAL, &never, NULL);
 	ok(good, "the program maps and unmaps in peace");

@@ -12,7 +12,7 @@
 
 #define THREADS 4
 #define SLOTS 64
-#define ROUNDS 30000
+#define ROUNDS 12000
 
 struct region {
 	char *at;
