@@ -105,3 +105,9 @@ bool alter_by_advice(int advice)
 		return true;
 	}
 }
+
+bool alter_skips_holes(int advice)
+{
+	return advice != ADVICE_POPULATE_READ &&
+	       advice != ADVICE_POPULATE_WRITE;
+}

@@ -26,5 +26,7 @@ struct alter {
 /* What the kernel returned: 0 or -errno. */
 long alter_range(const struct alter *alter);
 
-/* Whether this advice changes more than contents. */
+/* Whether this advice changes more than contents, and whether the kernel goes
+ * on behind a hole. */
 bool alter_by_advice(int advice);
+bool alter_skips_holes(int advice);

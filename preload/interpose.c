@@ -358,7 +358,7 @@ static long advise(void *addr, size_t len, int advice)
 		.addr = (uintptr_t)addr,
 		.len = length(len),
 		.alters = alter_by_advice(advice),
-		.skips_holes = true,
+		.skips_holes = alter_skips_holes(advice),
 		.hole_error = ENOMEM,
 	};
 

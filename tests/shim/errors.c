@@ -133,6 +133,9 @@ static void madvise_errors(void)
 	ok(fails_with(madvise(p, 4 * page, MADV_DONTNEED), ENOMEM),
 	   "madvise across a hole: ENOMEM");
 	ok(p[0] == 0 && p[2 * page] == 0, "which took effect on both sides");
+	ok(fails_with(madvise(p, 4 * page, 23), ENOMEM) ||
+		   errno == EINVAL,
+	   "MADV_POPULATE_WRITE across a hole");
 	must(munmap(p, 4 * page) == 0);
 	ok(fails_with(madvise(p, page, MADV_DONTNEED), ENOMEM),
 	   "madvise of a hole: ENOMEM");
