@@ -8,7 +8,9 @@
 #include <setjmp.h>
 
 #define LINE LLFREE_CACHE_SIZE
-#define BUFFER (64u << 10)
+#define BUFFER                                                        \
+	(MODEL_TREES * (LLFREE_TREE_CHILDREN * sizeof(bitfield_t) +   \
+			CHILD_STRIDE * sizeof(child_t)))
 #define MAX_SUBSET_LINES 4u /* all subsets of so many, else some */
 #define CUT_OFF_EVERY 61u /* recovery is cut off for one crash of so many */
 

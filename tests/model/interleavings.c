@@ -108,6 +108,10 @@ int main(int argc, char **argv)
 		else
 			only = argv[i];
 	}
+	if (LLFREE_TREE_CHILDREN_ORDER > 3) {
+		printf("1..0 # SKIP trees of so many children take too long\n");
+		return EXIT_SUCCESS;
+	}
 	printf("1..%zu\n", only ? (size_t)1 : family_count);
 	for (size_t i = 0, n = 1; i < family_count; i++)
 		if (!only || strcmp(only, families[i].name) == 0)
