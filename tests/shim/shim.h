@@ -32,7 +32,8 @@
 static int tap_count, tap_failed;
 
 /* One line of TAP, for a condition and what it means. */
-static MAYBE_UNUSED bool ok(bool good, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static MAYBE_UNUSED bool
+ok(bool good, const char *format, ...)
 {
 	va_list args;
 

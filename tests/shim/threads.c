@@ -137,7 +137,7 @@ static void step(struct region **slot, struct random *random)
 		break;
 	case 3:
 		region_alter(r);
-		/* fall through */
+		__attribute__((fallthrough));
 	default:
 		*slot = NULL;
 		region_drop(r);
