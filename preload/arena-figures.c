@@ -87,15 +87,14 @@ static void count_per_huge(size_t tree, struct arena_figures *f)
 static void count_trees(struct arena_figures *f)
 {
 	for (size_t t = 0; t < arena.trees; t++) {
-		if (arena_tree_state(t) != TREE_ONLINE) {
-			f->per_huge[8] += arena_tree_state(t) == TREE_OFF ?
-						  LLFREE_TREE_CHILDREN :
-						  0;
+		if (arena_tree_state(t) == TREE_OFF)
+			f->per_huge[8] += LLFREE_TREE_CHILDREN;
+		else
+			count_per_huge(t, f);
+		if (arena_tree_state(t) != TREE_ONLINE)
 			continue;
-		}
 		f->online += LLFREE_TREE_SIZE;
 		f->resident += count_resident(t);
-		count_per_huge(t, f);
 	}
 }
 
