@@ -73,5 +73,10 @@ int main(void)
 	show("recovered", self);
 	must("put the one frame", llfree_put(self, page, small));
 	llfree_validate(self);
+
+	free(meta.local);
+	free(meta.trees);
+	free(meta.lower);
+	free(self);
 	return twice.error != LLFREE_ERR_MEMORY;
 }
