@@ -187,13 +187,32 @@ static const record_t *whole_in_flight(const crash_t *crash)
 	return only;
 }
 
-static bool whole_right(const record_t *call, size_t extra)
+/* Has another call since allocated from what this one frees? */
+static bool reused(const crash_t *crash, const record_t *call)
+{
+	size_t frames = op_frames(&call->op);
+
+	for (size_t i = 0; i < crash->call_count; i++) {
+		const record_t *other = crash->calls[i];
+		size_t first = covered_from(other);
+
+		if (other != call && op_gets(&other->op) && !refused(other) &&
+		    other->end > call->begin &&
+		    first < call->op.frame + frames &&
+		    first + op_frames(&other->op) > call->op.frame)
+			return true;
+	}
+	return false;
+}
+
+static bool whole_right(const crash_t *crash, const record_t *call,
+			size_t extra)
 {
 	size_t frames = op_frames(&call->op), taken = 0;
 
 	if (op_gets(&call->op))
 		return extra == 0 || extra == frames;
-	if (!op_puts(&call->op))
+	if (!op_puts(&call->op) || reused(crash, call))
 		return true;
 	for (size_t i = 0; i < frames; i++)
 		taken += is_taken(call->op.frame + i);
@@ -214,7 +233,7 @@ static const char *recovered_right(const crash_t *crash)
 			return "after a crash an allocated frame is free";
 	if (extra > gets_in_flight(crash))
 		return "after a crash a free frame is allocated";
-	if (whole && !whole_right(whole, extra))
+	if (whole && !whole_right(crash, whole, extra))
 		return "after a crash a huge frame is there in part";
 	return NULL;
 }

@@ -188,6 +188,24 @@ static bool at_at(scenario_t *s, size_t i, bool quick)
 	return there;
 }
 
+/*
+ * A block is freed and allocated again where it was. The tree has more that is
+ * free, so that only the lower allocator stands between the two.
+ */
+static bool reuse(scenario_t *s, size_t i, bool quick)
+{
+	pair_t pair;
+	bool there = pair_of(&pair, i, quick);
+
+	*s = two("reuse", pair, 1, LLFREE_INIT_FREE);
+	if (pair.a == LLFREE_MAX_ORDER)
+		pair.a--;
+	s->before[0] = get_at(0, pair.a, NO_SLOT);
+	s->ops[0][0] = put(0, pair.a, pair.slot_a);
+	s->ops[1][0] = get_at(0, pair.b, pair.slot_b);
+	return there;
+}
+
 /* A drain beside a get and a put through a slot that has something. */
 static bool drain_all(scenario_t *s, size_t i, bool quick)
 {
@@ -357,6 +375,57 @@ static bool double_put(scenario_t *s, size_t i, bool quick)
 	return i < 32;
 }
 
+/* The same where the tree has more that is free, as in reuse. */
+static bool double_put_reuse(scenario_t *s, size_t i, bool quick)
+{
+	static const unsigned orders[] = { 0, 7, 9 };
+
+	(void)quick;
+	*s = named("double-put-reuse", i, 2, 1, LLFREE_INIT_FREE);
+	s->wrong = true;
+	s->before[0] = get_at(0, LLFREE_HUGE_ORDER, NO_SLOT);
+	s->ops[0][0] = put(0, LLFREE_HUGE_ORDER, 0);
+	s->ops[0][1] = get_at(0, orders[i / 3 % 3], 0);
+	s->ops[1][0] = put(0, orders[i % 3], 1);
+	s->ops[1][1] = get(0, 1);
+	return i < 9;
+}
+
+/*
+ * A get over several rows is stopped by the last of them, while a wrong put
+ * frees the first, which it holds for a moment.
+ */
+static bool undo_put(scenario_t *s, size_t i, bool quick)
+{
+	static const unsigned orders[] = { 0, 3, 6 };
+	static const unsigned blocks[] = { 7, 8 };
+	size_t order = blocks[i / 3 % 2];
+
+	(void)quick;
+	*s = named("undo-put", i, 2, 1, LLFREE_INIT_FREE);
+	s->wrong = true;
+	s->before[0] = get_at(((size_t)1 << order) - 64, 6, NO_SLOT);
+	s->ops[0][0] = get_at(0, (unsigned)order, 0);
+	s->ops[1][0] = put(0, orders[i % 3], 1);
+	return i < 6;
+}
+
+/* A frame that is free is put, while its huge frame comes and goes as a whole
+ * and it is allocated again: the late count must not be for the new owner. */
+static bool late_put(scenario_t *s, size_t i, bool quick)
+{
+	static const unsigned orders[] = { 0, 6, 7 };
+
+	(void)quick;
+	*s = named("late-put", i, 2, 1, LLFREE_INIT_FREE);
+	s->wrong = true;
+	s->ops[0][0] = get_at(0, LLFREE_HUGE_ORDER, 0);
+	s->ops[0][1] = put_own(0, LLFREE_HUGE_ORDER, 0);
+	s->ops[0][2] = get_at(0, orders[i / 3 % 3], 0);
+	s->ops[1][0] = put(0, orders[i % 3], 1);
+	return i < 9;
+}
+
 /* Three threads at the last frames of one tree. */
 static bool three(scenario_t *s, size_t i, bool quick)
 {
@@ -386,6 +455,7 @@ const family_t families[] = {
 	{ "put-get", true, 2, UINT_MAX, put_get },
 	{ "at-get", true, 1, UINT_MAX, at_get },
 	{ "at-at", true, 2, UINT_MAX, at_at },
+	{ "reuse", true, 2, UINT_MAX, reuse },
 	{ "drain", true, 1, UINT_MAX, drain_all },
 	{ "offline", true, 2, UINT_MAX, offline },
 	{ "fallback", false, 1, 3, fallback },
@@ -395,6 +465,9 @@ const family_t families[] = {
 	{ "range-put", true, 1, 3, range_put },
 	{ "steal", true, 1, UINT_MAX, steal },
 	{ "double-put", false, 3, UINT_MAX, double_put },
+	{ "double-put-reuse", false, 2, 4, double_put_reuse },
+	{ "late-put", false, 3, UINT_MAX, late_put },
+	{ "undo-put", false, 3, UINT_MAX, undo_put },
 	{ "three", false, 1, 3, three },
 };
 const size_t family_count = sizeof(families) / sizeof(families[0]);
