@@ -288,6 +288,30 @@ static void test_demote(void **state)
 	}
 }
 
+/*
+ * A slot went on in the tree of another one, which a third has taken over
+ * meanwhile: it has no more to do there than anyone of its class.
+ */
+static void test_demoted_beside_guest(void **state)
+{
+	llfree_classing_t classing = two_classes(2);
+	llfree_result_t got;
+	struct fx fx;
+
+	(void)state;
+	foreign_type = LLFREE_POLICY_DEMOTE;
+	fx_make(&fx, TREE, LLFREE_INIT_FREE, &classing);
+	fx_get(&fx, llreq(0, 0, ll_some(0)));
+	fx_get(&fx, llreq(0, 0, ll_some(1)));
+	fx_get(&fx, llreq(0, 1, ll_some(0)));
+	assert_int_equal(llfree_tree_stats(fx.self).classes[1].alloc_frames, 3);
+	got = llfree_get(fx.self, frame_id_none(), llreq(0, 0, ll_some(1)));
+	assert_ok(got);
+	assert_int_equal(got.class, 0);
+	assert_int_equal(llfree_tree_stats(fx.self).classes[0].alloc_frames, 4);
+	fx_end(&fx);
+}
+
 /* A tree of another class that matches takes the class when reserved. */
 static void test_match_other_class(void **state)
 {
@@ -465,6 +489,7 @@ int main(void)
 		cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_steal),
 		cmocka_unit_test(test_demote),
+		cmocka_unit_test(test_demoted_beside_guest),
 		cmocka_unit_test(test_match_other_class),
 		cmocka_unit_test(test_no_slot_spares_reserved),
 		cmocka_unit_test(test_at_in_reserved),

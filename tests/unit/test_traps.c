@@ -488,6 +488,105 @@ static void test_8_policy_arguments(void **state)
 	fx_end(&fx);
 }
 
+/* Frees a frame when it is asked for the n-th time, and wants no more. */
+static struct {
+	struct fx *fx;
+	size_t calls; /* with the most, before it does */
+	size_t most; /* free frames that a tree may have */
+} meddling;
+
+static llfree_policy_t meddler(uint8_t requested, uint8_t target, size_t free)
+{
+	llfree_policy_t policy = { LLFREE_POLICY_MATCH, 1 };
+
+	(void)requested;
+	(void)target;
+	if (free > meddling.most)
+		policy.type = LLFREE_POLICY_INVALID;
+	if (free == meddling.most && meddling.calls > 0 &&
+	    --meddling.calls == 0)
+		fx_put(meddling.fx, 1, fx_order(0));
+	return policy;
+}
+
+/* A tree that changes after the policy was asked is asked about again. */
+static void assert_asked_again(frame_id_optional_t at, size_t calls)
+{
+	llfree_classing_t classing = told_classing(meddler);
+	llfree_result_t got;
+	struct fx fx;
+
+	meddling.fx = &fx;
+	meddling.calls = 0;
+	meddling.most = TREE;
+	fx_make(&fx, TREE, LLFREE_INIT_FREE, &classing);
+	fx_take(&fx, 0, 2);
+	meddling.most = TREE - 2;
+	meddling.calls = calls;
+	got = llfree_get(fx.self, at, fx_order(0));
+	assert_int_equal(got.error, meddling.calls == 0 ? LLFREE_ERR_MEMORY
+							: LLFREE_ERR_OK);
+	fx_end(&fx);
+}
+
+static void test_8_asked_again(void **state)
+{
+	(void)state;
+	for (size_t calls = 1; calls < 8; calls++) {
+		assert_asked_again(frame_id_none(), calls);
+		assert_asked_again(fx_at(7), calls);
+	}
+}
+
+/* 5. again: frames that move past the search, which a policy can do as well. */
+static struct {
+	struct fx *fx;
+	size_t at; /* the only free frame */
+	size_t moves; /* that are left */
+	bool inside;
+} moving;
+
+/* Frees one frame of the other tree, then takes the one that was free. */
+static llfree_policy_t mover(uint8_t requested, uint8_t target, size_t free)
+{
+	llfree_policy_t policy = { LLFREE_POLICY_MATCH, 1 };
+	size_t from = moving.at;
+
+	(void)requested;
+	(void)target;
+	(void)free;
+	if (moving.moves == 0 || moving.inside)
+		return policy;
+	moving.moves--;
+	moving.inside = true;
+	moving.at = (from + TREE) % (2 * TREE);
+	fx_put(moving.fx, moving.at, fx_order(0));
+	fx_get_at(moving.fx, from, fx_order(0));
+	moving.inside = false;
+	return policy;
+}
+
+/* There is a free frame at every moment, so the get must have one in the end. */
+static void test_5_moving_frame(void **state)
+{
+	llfree_classing_t classing = told_classing(mover);
+
+	(void)state;
+	for (size_t moves = 0; moves < 40; moves++)
+		for (size_t slot = 0; slot < 2; slot++) {
+			struct fx fx;
+
+			fx_make(&fx, 2 * TREE, LLFREE_INIT_ALLOC, &classing);
+			fx_put(&fx, 3, fx_order(0));
+			moving.fx = &fx;
+			moving.at = 3;
+			moving.moves = moves;
+			fx_get(&fx, slot ? fx_slot(0, 0) : fx_order(0));
+			moving.moves = 0;
+			fx_end(&fx);
+		}
+}
+
 /* ------------------------------------------------------------------------ */
 /* 9. Offline                                                                */
 
@@ -722,12 +821,14 @@ int main(void)
 		cmocka_unit_test(test_5_idle_slot),
 		cmocka_unit_test(test_5_idle_slot_range),
 		cmocka_unit_test(test_5_idle_slot_of_other_class),
+		cmocka_unit_test(test_5_moving_frame),
 		cmocka_unit_test(test_6_search_width),
 		cmocka_unit_test(test_6_half_used_trees),
 		cmocka_unit_test(test_7_priorities),
 		cmocka_unit_test(test_7_highest_first),
 		cmocka_unit_test(test_7_invalid_with_priority),
 		cmocka_unit_test(test_8_policy_arguments),
+		cmocka_unit_test(test_8_asked_again),
 		cmocka_unit_test(test_9_put_into_offline),
 		cmocka_unit_test(test_9_online_counts_once),
 		cmocka_unit_test(test_9_range_over_offline),

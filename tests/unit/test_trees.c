@@ -276,6 +276,29 @@ static void test_drain(void **state)
 	fx_end(&fx);
 }
 
+/* Each slot of each class, the first and the last as well. */
+static void test_drain_every_slot(void **state)
+{
+	llfree_classing_t classing = llfree_classing_movable(2);
+	struct fx fx;
+
+	(void)state;
+	fx_make(&fx, 3 * TREE, LLFREE_INIT_FREE, &classing);
+	for (uint8_t class = 0; class < 3; class++)
+		for (size_t slot = 0; slot < 2; slot++) {
+			llfree_request_t request =
+				llreq(0, class, ll_some(slot));
+			size_t frame = fx_get(&fx, request);
+
+			assert_err(offline(&fx, frame / TREE), MEMORY);
+			assert_ok(llfree_drain(fx.self));
+			assert_ok(offline(&fx, frame / TREE));
+			assert_ok(online(&fx, frame / TREE));
+			fx_put(&fx, frame, request);
+		}
+	fx_end(&fx);
+}
+
 /* A slot is empty after a drain, whatever was freed into its tree. */
 static void test_drain_keeps_frames(void **state)
 {
@@ -609,6 +632,7 @@ int main(void)
 		cmocka_unit_test(test_partial_tree_counts),
 		cmocka_unit_test(test_tree_stats_of_reserved),
 		cmocka_unit_test(test_drain),
+		cmocka_unit_test(test_drain_every_slot),
 		cmocka_unit_test(test_drain_keeps_frames),
 		cmocka_unit_test(test_change_class),
 		cmocka_unit_test(test_class_returns_to_default),
