@@ -1,0 +1,160 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+#
+# run.sh [WORD]...
+# Shows that the tests can fail: applies each deliberate defect in this folder
+# (or only those with a WORD in their name) to a copy of lib/, alone, and runs
+# the check that it names, which must fail. make check-mutants runs this.
+#
+# A defect is NN-NAME.patch: a diff below lib/, after comments that say what is
+# wrong and what finds it, as a path in the source tree and either
+#
+#   # caught by: tests/unit/NAME [COMPILER FLAG]...
+#   # caught by: tests/model/interleavings FAMILY
+#   # caught by: nothing on x86
+#
+# The last kind is in the table, and not in what has to be caught.
+# Each check is first run on the sources as they are, where it must pass.
+# Exits with failure when a defect survives or cannot be tried.
+
+: "${CC:=cc}"
+here=$(cd "$(dirname "$0")" && pwd) || exit
+: "${srcdir:=$(cd "$here/../.." && pwd)}"
+tmp=$(mktemp -d) || exit
+trap 'rm -rf "$tmp"' EXIT
+trap 'exit 1' HUP INT TERM
+
+flags="-std=gnu11 -O1 -w -pthread -U_FORTIFY_SOURCE"
+limit=60 # seconds of processor time; a check that does not end has failed
+caught=0
+tried=0
+errors=0
+beyond=0 # what can be caught here
+LLFREE_TEST_SECONDS=${LLFREE_TEST_SECONDS:-1}
+export LLFREE_TEST_SECONDS
+
+row() { # MUTANT CHECK RESULT SECONDS
+	printf '%-28s %-44s %-9s %3s\n' "$@"
+}
+
+# The copy in which defects are made, as the sources are.
+fresh() {
+	rm -rf "${tmp:?}/lib"
+	cp -R "$srcdir/lib" "$tmp/lib"
+}
+
+# PROGRAM [ARG]...: compiles the named check with the copy of lib/.
+build() {
+	include="-I$tmp -I$srcdir/include -I$srcdir"
+	platform="-I$tmp/lib/platform"
+	case $1 in
+	tests/model/*)
+		platform="-I$srcdir/tests/model/platform"
+		rm "$tmp/lib/pool.c" "$tmp/lib/superblock.c"
+		set -- "$srcdir"/tests/model/*.c
+		;;
+	*)
+		program=$1
+		shift
+		set -- "$@" "$srcdir/$program.c" \
+			"$srcdir"/tests/unit/fixture.c \
+			"$srcdir"/tests/unit/threads.c \
+			"$tmp"/lib/platform/*.c -lcmocka
+		;;
+	esac
+	# shellcheck disable=SC2086 # several words each
+	$CC $flags $platform $include "$tmp"/lib/*.c "$@" -o "$tmp/check"
+}
+
+# PROGRAM [ARG]...: what was compiled, with its arguments if it takes any.
+run() {
+	case $1 in
+	tests/model/*) shift ;;
+	*) set -- ;;
+	esac
+	# shellcheck disable=SC3045 # every shell that is used as sh has it
+	(ulimit -t "$limit" && exec "$tmp/check" "$@")
+}
+
+broken() { # MUTANT CHECK REASON
+	row "$1" "$2" ERROR -
+	echo "$1: $3" >&2
+	sed 's/^/  /' "$tmp/log" >&2
+	errors=$((errors + 1))
+}
+
+# CHECK: on the sources as they are, once.
+passes_unchanged() {
+	grep -qxF "$1" "$tmp/passed" && return
+	fresh
+	start=$(date +%s)
+	# shellcheck disable=SC2086 # a program and its arguments
+	if ! build $1 >"$tmp/log" 2>&1; then
+		broken "(unchanged)" "$1" "the check does not compile"
+	elif ! run $1 >"$tmp/log" 2>&1; then
+		broken "(unchanged)" "$1" "the check fails without a defect"
+	else
+		row "(unchanged)" "$1" passes $(($(date +%s) - start))
+		echo "$1" >>"$tmp/passed"
+		return
+	fi
+	return 1
+}
+
+# FILE: one defect.
+mutant() {
+	name=$(basename "$1" .patch)
+	check=$(sed -n 's/^# caught by: //p' "$1")
+	case $check in
+	nothing*) check= ;;
+	*) passes_unchanged "$check" || return ;;
+	esac
+	start=$(date +%s)
+	fresh
+	if ! patch -f -s -p1 -d "$tmp" <"$1" >"$tmp/log" 2>&1; then
+		broken "$name" "$check" "the patch no longer applies"
+		return
+	fi
+	if test -z "$check"; then
+		row "$name" "(nothing on x86)" - -
+		beyond=$((beyond + 1))
+		return
+	fi
+	# shellcheck disable=SC2086 # a program and its arguments
+	if ! build $check >"$tmp/log" 2>&1; then
+		broken "$name" "$check" "the patch does not compile"
+		return
+	fi
+	tried=$((tried + 1))
+	# shellcheck disable=SC2086
+	if run $check >"$tmp/log" 2>&1; then
+		row "$name" "$check" SURVIVED $(($(date +%s) - start))
+		return
+	fi
+	caught=$((caught + 1))
+	row "$name" "$check" caught $(($(date +%s) - start))
+}
+
+# FILE [WORD]...: is it one of those asked for?
+chosen() {
+	file=$1
+	shift
+	test $# -gt 0 || return 0
+	for word; do
+		case $(basename "$file") in
+		*"$word"*) return 0 ;;
+		esac
+	done
+	return 1
+}
+
+: >"$tmp/passed"
+row mutant check result s
+for patch in "$here"/*.patch; do
+	if chosen "$patch" "$@"; then
+		mutant "$patch"
+	fi
+done
+echo "$caught of $((tried + errors)) caught, $beyond beyond what x86 shows"
+test "$tried" -gt 0 && test "$caught" -eq $((tried + errors))
