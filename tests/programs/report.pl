@@ -29,7 +29,8 @@ sub read_reports {
 	my @reports;
 	for my $file (sort glob "$folder/*") {
 		open my $in, '<', $file or die "$file: $!\n";
-		my @lines = <$in> or die "$file is empty\n";
+		my @lines = <$in> or die
+			"$file is empty: a signal ended that process\n";
 		for my $line (@lines) {
 			push @reports, eval { decode_json($line) }
 				// die "$file is not JSON: $@\n$line\n";
