@@ -123,6 +123,7 @@ AC_DEFUN([LLFREE_CMOCKA], [
     AC_MSG_RESULT([$cmocka])
     CFLAGS=$llfree_saved_CFLAGS
     LIBS=$llfree_saved_LIBS
+    AS_VAR_IF([cmocka], [no], [CMOCKA_CFLAGS= CMOCKA_LIBS=])
   ], [:])
   AM_CONDITIONAL([HAVE_CMOCKA], [test "$cmocka" = yes])
 ])

@@ -123,13 +123,14 @@ preload_goes_down() {
 			echo "$f has no place in the order of this test"
 			return 1
 		}
-		for header in $(sed -n 's|^#include "preload/\(.*\)"|\1|p' "$f"); do
-			theirs=$(rank "$(module "$header")")
-			test "${theirs:-999}" -le "$mine" || {
-				echo "$f includes $header"
-				return 1
-			}
-		done
+		sed -n 's|^#include "preload/\(.*\)"|\1|p' "$f" |
+			while read -r header; do
+				theirs=$(rank "$(module "$header")")
+				test "${theirs:-999}" -le "$mine" || {
+					echo "$f includes $header"
+					return 1
+				}
+			done || return
 	done
 }
 

@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2086 # lists of flags
 
 # The core without a C library: compiled freestanding with a platform header of
 # its own it needs memcpy and memset, and works.

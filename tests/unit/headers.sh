@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2086 # lists of flags
 
 # The public headers as programs meet them: strict C11, C++17, on their own.
 

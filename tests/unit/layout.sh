@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2086 # lists of flags
 
 # The persistent layout is the same whoever compiles: a program of one compiler
 # must be able to open what that of another wrote.

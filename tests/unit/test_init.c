@@ -45,8 +45,10 @@ static void test_size_per_gib(void **state)
 	size_t gib = (size_t)1 << (30 - LLFREE_FRAME_BITS);
 
 	(void)state;
-	if (LLFREE_TREE_CHILDREN_ORDER != 3)
+	if (LLFREE_TREE_CHILDREN_ORDER != 3) {
+		print_message("# skipped: about trees of eight huge frames\n");
 		skip();
+	}
 	for (size_t n = 1; n <= 64; n *= 2) {
 		llfree_meta_size_t size =
 			llfree_metadata_size(&classing, n * gib);

@@ -145,8 +145,10 @@ static void test_keeps_huge_frames_whole(void **state)
 	want_t one = { 1, 0 };
 
 	(void)state;
-	if (CHILDREN < 2)
+	if (CHILDREN < 2) {
+		print_message("# skipped: a tree has one huge frame only\n");
 		skip();
+	}
 	setup(LOWER_FREE);
 	assert_true(lower_get_at(&lower, frame_id(TREE - 1), 1).ok);
 	for (size_t n = 1; n < HUGE_FRAME; n++) {

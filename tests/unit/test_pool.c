@@ -680,7 +680,7 @@ static void test_full_disk(void **state)
 {
 	(void)state;
 	if (mount("none", folder, "tmpfs", 0, "size=3m")) {
-		print_message("# no mount: %s\n", strerror(errno));
+		print_message("# skipped: no mount: %s\n", strerror(errno));
 		skip();
 	}
 	assert_no_space();

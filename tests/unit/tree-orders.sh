@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
+# shellcheck disable=SC2086 # lists of flags
 
 # Core and tests, compiled and run for every size that a tree can have.
 
@@ -21,7 +22,7 @@ build() { # ORDER
 	flags="-std=gnu11 -O1 -DLLFREE_TREE_CHILDREN_ORDER=$1 -pthread
 		-Wall -Wextra -Werror
 		-I$srcdir -I$srcdir/include -I$srcdir/lib/platform"
-	rm -rf "$tmp/$1"
+	rm -rf "${tmp:?}/$1"
 	mkdir "$tmp/$1"
 	cd "$tmp/$1" || return
 	$CC $flags -c "$srcdir"/lib/*.c "$srcdir"/lib/platform/*.c \
