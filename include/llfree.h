@@ -21,8 +21,8 @@
  *
  * Errors: LLFREE_ERR_ARGUMENT when the arguments alone show the mistake,
  * LLFREE_ERR_MEMORY when the state says no, LLFREE_ERR_INIT from llfree_init
- * only. A call that fails has changed nothing. Nothing is ever printed unless
- * a print function is called.
+ * only. A call that fails has changed nothing, but for bulk calls, which say
+ * how far they came. Nothing is ever printed unless a print function is called.
  */
 #pragma once
 
@@ -371,6 +371,46 @@ LLFREE_MUST_CHECK llfree_result_t llfree_get_range(llfree_t *self,
  */
 llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
 				 size_t frames, llfree_request_t request);
+
+/*
+ * What a bulk call did: the first `count` frames of the array, and why it did
+ * not do the others, or LLFREE_ERR_OK when it did all.
+ */
+typedef struct {
+	size_t count;
+	uint8_t error;
+} llfree_bulk_t;
+
+/*
+ * Allocates `count` single frames, which need not be neighbours, at a small
+ * part of the price of so many llfree_get. request.order must be 0.
+ *
+ * As so many calls, of which the first that fails is the last: with
+ * LLFREE_ERR_MEMORY, the first result.count entries of `frames` are allocated,
+ * and are the caller's; the other entries are as they were. What the policy
+ * says of a tree counts for all frames that the call then gets there. Up to
+ * `count` frames count as used while the call runs. After a crash each frame
+ * of a call in flight is allocated or free.
+ * LLFREE_ERR_ARGUMENT as llfree_get, and for an order; nothing has changed.
+ */
+LLFREE_MUST_CHECK llfree_bulk_t llfree_get_bulk(llfree_t *self,
+						frame_id_t *frames,
+						size_t count,
+						llfree_request_t request);
+
+/*
+ * Frees `count` single frames, whichever calls allocated them. It is fast
+ * where neighbours in the array are near each other in memory, as those from
+ * llfree_get_bulk are. request.order must be 0.
+ *
+ * With LLFREE_ERR_MEMORY, frames[result.count] is not allocated (or was freed
+ * by an earlier entry, or at the same time by another call): those before it
+ * have been freed, those behind it have not been touched, unless that other
+ * call freed the whole huge frame of them. LLFREE_ERR_ARGUMENT as llfree_put,
+ * for any of the frames, and for an order; nothing has changed.
+ */
+llfree_bulk_t llfree_put_bulk(llfree_t *self, const frame_id_t *frames,
+			      size_t count, llfree_request_t request);
 
 /* Gives up all reservations: every slot becomes empty. */
 llfree_result_t llfree_drain(llfree_t *self);

@@ -42,6 +42,36 @@ static bool find_run(const bitfield_t *self, want_t want, size_t *first)
 	return false;
 }
 
+/* The numbers of the bits of a mask; how many there are. */
+static size_t name_bits(row_t mask, frame_id_t base, frame_id_t *frames)
+{
+	size_t count = 0;
+
+	for (; mask != 0; mask &= mask - 1)
+		frames[count++] =
+			frame_plus(base, (size_t)__builtin_ctzll(mask));
+	return count;
+}
+
+size_t bitfield_take_some(bitfield_t *self, size_t row, frame_id_t base,
+			  frame_id_t *frames, size_t most)
+{
+	size_t got = 0;
+
+	for (size_t i = 0; i < BITFIELD_ROWS && got < most; i++) {
+		size_t at = (row + i) % BITFIELD_ROWS;
+		row_t was, next, taken;
+
+		if (!atom_update(&self->rows[at], was, next,
+				 row_take_some(&next, most - got, &taken)))
+			continue;
+		llfree_persist(&self->rows[at], sizeof(row_t));
+		got += name_bits(taken, frame_plus(base, at * ROW_FRAMES),
+				 frames + got);
+	}
+	return got;
+}
+
 bool bitfield_has_run(const bitfield_t *self, want_t want)
 {
 	bitfield_t seen = bitfield_read(self);

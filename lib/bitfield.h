@@ -103,6 +103,18 @@ static inline bool row_take(row_t *row, unsigned order, size_t *first)
 	return true;
 }
 
+/* Takes the lowest free frames, `most` at most: those of `taken`. */
+static inline bool row_take_some(row_t *row, size_t most, row_t *taken)
+{
+	row_t left = ~*row;
+
+	for (size_t i = 0; i < most && left != 0; i++)
+		left &= left - 1;
+	*taken = ~*row & ~left;
+	*row |= *taken;
+	return *taken != 0;
+}
+
 /* ------------------------------------------------------------------------ */
 /* A span of frames, row by row                                              */
 
@@ -122,18 +134,24 @@ static inline span_part_t span_part(size_t first, size_t frames)
 			      row_mask(bit, length) };
 }
 
+/* Frees these frames of a row if all of them are taken, in one step. */
+static inline bool bitfield_clear_mask(bitfield_t *self, size_t row, row_t mask)
+{
+	row_t was, next;
+
+	if (!atom_update(&self->rows[row], was, next, row_clear(&next, mask)))
+		return false;
+	llfree_persist(&self->rows[row], sizeof(row_t));
+	return true;
+}
+
 /* Frees the span if all of it is taken: of one row only, in one step. */
 static inline bool bitfield_clear_row(bitfield_t *self, size_t first,
 				      size_t frames)
 {
 	span_part_t part = span_part(first, frames);
-	row_t was, next;
 
-	if (!atom_update(&self->rows[part.row], was, next,
-			 row_clear(&next, part.mask)))
-		return false;
-	llfree_persist(&self->rows[part.row], sizeof(row_t));
-	return true;
+	return bitfield_clear_mask(self, part.row, part.mask);
 }
 
 /* Frees what is taken of the span, and tells how much that was. */
@@ -242,6 +260,13 @@ HOT bool bitfield_take_order(bitfield_t *self, size_t row, unsigned order,
 	}
 	return false;
 }
+
+/*
+ * Takes single frames, up to `most`, from `row` on, a row in one step. Their
+ * numbers go to `frames`, counted from `base`; how many there are.
+ */
+size_t bitfield_take_some(bitfield_t *self, size_t row, frame_id_t base,
+			  frame_id_t *frames, size_t most);
 
 /* Is there a run at this moment? */
 bool bitfield_has_run(const bitfield_t *self, want_t want);

@@ -76,6 +76,15 @@ static inline bool child_claim(child_t *child, size_t frames)
 	return true;
 }
 
+/* Claims as many as there are, `most` at most; no when there are none. */
+static inline bool child_claim_some(child_t *child, size_t most,
+				    size_t *claimed)
+{
+	*claimed = size_min(child_count(*child), most);
+	*child -= (child_t)*claimed;
+	return *claimed > 0;
+}
+
 /*
  * Counts frames whose bits were cleared, in the generation `seen` when their
  * bits were still set. No, after a frame was put twice: they were counted with

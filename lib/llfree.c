@@ -193,24 +193,6 @@ size_t llfree_frames(const llfree_t *self)
 /* ------------------------------------------------------------------------ */
 /* Arguments                                                                 */
 
-/* The slot of a request, or null; false when it names one that is not there. */
-static inline bool find_local(const llfree_t *self, unsigned class,
-			      size_t slot, local_t **local)
-{
-	*local = NULL;
-	if (!upper_has_class(self, class))
-		return false;
-	if (slot == SIZE_MAX)
-		return true;
-
-	uint32_t first = self->first_slot[class];
-
-	if (slot >= self->first_slot[class + 1] - first)
-		return false;
-	*local = &self->locals[first + slot];
-	return true;
-}
-
 /* Do so many frames, from there or from anywhere, lie in what is managed? */
 static inline bool span_valid(const llfree_t *self, frame_id_t first,
 			      size_t frames)
@@ -316,7 +298,7 @@ llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
 	local_t *local;
 
 	if (!order_valid(self, frame, order) ||
-	    !find_local(self, class, slot, &local))
+	    !upper_find_local(self, class, slot, &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 
 	want_t want = { (size_t)1 << order, order };
@@ -339,7 +321,7 @@ llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
 	local_t *local;
 
 	if (!order_valid(self, frame_id(frame), order) ||
-	    !find_local(self, class, slot, &local))
+	    !upper_find_local(self, class, slot, &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	return put(self, local, frame_id(frame), (size_t)1 << order,
 		   (uint8_t)class);
@@ -412,8 +394,8 @@ llfree_result_t llfree_get_range(llfree_t *self, frame_id_optional_t at,
 	if (request.order > LLFREE_MAX_ORDER ||
 	    !is_aligned(first.value, request.order) ||
 	    !span_valid(self, first, frames) ||
-	    !find_local(self, request.class,
-			llfree_plain_local(request.local), &local))
+	    !upper_find_local(self, request.class,
+			      llfree_plain_local(request.local), &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	if (at.present)
 		return get_at(self, local, first, frames, request.class);
@@ -435,8 +417,8 @@ llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
 	local_t *local;
 
 	if (!span_valid(self, frame, frames) ||
-	    !find_local(self, request.class,
-			llfree_plain_local(request.local), &local))
+	    !upper_find_local(self, request.class,
+			      llfree_plain_local(request.local), &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	if (tree_part(frame, frames) < frames &&
 	    !lower_is_allocated(&self->lower, frame, frames))

@@ -48,6 +48,69 @@ static size_t part_put(const lower_t *self, frame_id_t first, size_t frames)
 }
 
 /* ------------------------------------------------------------------------ */
+/* Single frames in bulk                                                     */
+
+static size_t part_get_some(const lower_t *self, huge_id_t huge, size_t row,
+			    frame_id_t *frames, size_t most)
+{
+	child_t *child = lower_child(self, huge);
+	size_t claimed = 0, got;
+	child_t was, next;
+
+	if (!atom_update(child, was, next,
+			 child_claim_some(&next, most, &claimed)))
+		return 0;
+	got = bitfield_take_some(lower_field(self, huge), row,
+				 frame_of_huge(huge), frames, claimed);
+	if (got < claimed)
+		lower_unclaim(child, claimed - got);
+	return got;
+}
+
+/* That of `from` first, then partly used huge frames, then the free ones. */
+size_t lower_get_some(const lower_t *self, frame_id_t from, frame_id_t *frames,
+		      size_t most)
+{
+	huge_id_t first = huge_of_frame(from);
+	size_t start = first.value % LLFREE_TREE_CHILDREN;
+	size_t count = lower_tree_huge(self, tree_of_huge(first));
+	size_t got = part_get_some(self, first,
+				   frame_in_huge(from) / ROW_FRAMES, frames,
+				   most);
+
+	for (int free = 0; free <= 1; free++) {
+		for (size_t i = 0; i < count && got < most; i++) {
+			huge_id_t huge = huge_id(first.value - start +
+						 (start + i) % count);
+			child_t child = atom_load(lower_child(self, huge));
+
+			if (child_is_free(child) == free)
+				got += part_get_some(self, huge, 0,
+						     frames + got, most - got);
+		}
+	}
+	return got;
+}
+
+row_put_t lower_put_row(const lower_t *self, frame_id_t first, row_t mask)
+{
+	huge_id_t huge = huge_of_frame(first);
+	child_t *child = lower_child(self, huge);
+	child_t seen = split(child), was, next;
+
+	if (child_is_busy(seen) ||
+	    !bitfield_clear_mask(lower_field(self, huge),
+				 frame_in_huge(first) / ROW_FRAMES, mask))
+		return ROW_KEPT;
+	if (!atom_update(child, was, next,
+			 child_give(&next, row_taken(mask), seen)))
+		return ROW_PUT_TWICE;
+	/* Who split it may not have come to persisting that. */
+	llfree_persist(child, sizeof(*child));
+	return ROW_PUT;
+}
+
+/* ------------------------------------------------------------------------ */
 /* Spans: pieces that are either whole neighbours or a part                   */
 
 typedef struct {

@@ -170,6 +170,23 @@ HOT found_t lower_get(const lower_t *self, frame_id_t from, want_t want)
 	return lower_search(self, from, want);
 }
 
+/*
+ * Allocates single frames in the tree of `from`, where the search begins: up
+ * to `most`. How many; fewer when there are no more, or for others in the way.
+ */
+size_t lower_get_some(const lower_t *self, frame_id_t from, frame_id_t *frames,
+		      size_t most);
+
+/* What a put of some frames of a row came to. */
+typedef enum {
+	ROW_PUT, /* all of them are free */
+	ROW_KEPT, /* one of them is not allocated: nothing has changed */
+	ROW_PUT_TWICE, /* another call freed them with their huge frame */
+} row_put_t;
+
+/* Frees these frames of the row that begins at `first`, in one step. */
+row_put_t lower_put_row(const lower_t *self, frame_id_t first, row_t mask);
+
 /* Allocates exactly these frames of one tree, or none. */
 found_t lower_get_at(const lower_t *self, frame_id_t first, size_t frames);
 

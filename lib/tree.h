@@ -91,6 +91,14 @@ static inline bool tree_claim(tree_t *tree, size_t frames)
 	return true;
 }
 
+/* Claims as many as there are, `most` at most; no when there are none. */
+static inline bool tree_claim_some(tree_t *tree, size_t most, size_t *claimed)
+{
+	*claimed = size_min(tree_free(*tree), most);
+	*tree -= *claimed;
+	return *claimed > 0;
+}
+
 /* The next search begins at the row of this frame. */
 static inline bool tree_move(tree_t *tree, frame_id_t at)
 {

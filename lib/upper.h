@@ -50,6 +50,24 @@ static inline bool upper_has_class(const llfree_t *self, unsigned class)
 	return class < LLFREE_MAX_CLASSES && (self->configured >> class & 1);
 }
 
+/* The slot of a request, or null; false when it names one that is not there. */
+static inline bool upper_find_local(const llfree_t *self, unsigned class,
+				    size_t slot, local_t **local)
+{
+	*local = NULL;
+	if (!upper_has_class(self, class))
+		return false;
+	if (slot == SIZE_MAX)
+		return true;
+
+	uint32_t first = self->first_slot[class];
+
+	if (slot >= self->first_slot[class + 1] - first)
+		return false;
+	*local = &self->locals[first + slot];
+	return true;
+}
+
 static inline tree_t *upper_tree(const llfree_t *self, tree_id_t tree)
 {
 	return &self->trees[tree.value].word;

@@ -4,10 +4,11 @@
 /*
  * The allocator alone: get and put in the steady state against a bare loop of
  * the atomic steps that this design cannot do without, measured in the same
- * run, one after the other; and how many frames a loop touches, and how free
- * huge frames come back over time.
+ * run, one after the other; single frames in bulk; how many frames a loop
+ * touches; and how free huge frames come back over time.
  *
- * Writes steady.csv, reuse.csv and fragmentation.csv into the current folder.
+ * Writes steady.csv, bulk.csv, reuse.csv and fragmentation.csv into the current
+ * folder.
  */
 
 #include "tests/benchmark/bench.h"
@@ -237,6 +238,56 @@ static void steady(FILE *csv, size_t threads, unsigned order)
 }
 
 /* ------------------------------------------------------------------------ */
+/* In bulk                                                                   */
+
+#define BULK 512
+
+/* So many frames, by calls of `count`. */
+static void bulk_pass(llfree_t *self, size_t count, struct samples *samples,
+		      size_t pass)
+{
+	llfree_request_t request = llfree_simple_request(1, 0, 0);
+	static frame_id_t frames[BULK];
+	double start = bench_clock(), got;
+
+	for (size_t i = 0; i < BULK; i += count)
+		bench_check(llfree_get_bulk(self, frames + i, count, request)
+				    .error == LLFREE_ERR_OK);
+	got = bench_clock();
+	for (size_t i = 0; i < BULK; i += count)
+		bench_check(llfree_put_bulk(self, frames + i, count, request)
+				    .error == LLFREE_ERR_OK);
+	samples->ns[GET][pass] = (got - start) / BULK;
+	samples->ns[PUT][pass] = (bench_clock() - got) / BULK;
+}
+
+/* A fresh allocator, or one of which two of three frames are taken. */
+static void bulk(FILE *csv, size_t count, bool sparse)
+{
+	struct samples *samples = malloc(sizeof(*samples));
+	llfree_t *self = bench_make(FRAMES, 1);
+	llfree_request_t request = llfree_simple_request(1, 0, 0);
+	struct bench_median get_ns, put_ns;
+
+	bench_check(samples);
+	for (size_t i = 0; sparse && i < FRAMES; i++)
+		if (i % 3 != 0)
+			bench_check(llfree_is_ok(llfree_get(
+				self, frame_id_some(frame_id(i)), request)));
+	for (size_t i = 0; i < PASSES; i++)
+		bulk_pass(self, count, samples, i);
+	get_ns = bench_median(samples->ns[GET], PASSES);
+	put_ns = bench_median(samples->ns[PUT], PASSES);
+	printf("%3zu frames a call, %s  get %5.2f  put %5.2f\n", count,
+	       sparse ? "each third free" : "all free       ", get_ns.median,
+	       put_ns.median);
+	fprintf(csv, "%zu,%d,%.2f,%.2f\n", count, sparse, get_ns.median,
+		put_ns.median);
+	bench_free(self);
+	free(samples);
+}
+
+/* ------------------------------------------------------------------------ */
 /* Reuse                                                                     */
 
 /* A loop that keeps the last `held` frames, a million gets and puts. */
@@ -345,6 +396,19 @@ static void steady_all(void)
 	fclose(csv);
 }
 
+static void bulk_all(void)
+{
+	static const size_t counts[] = { 1, 8, 64, BULK };
+	FILE *csv = bench_csv("bulk.csv", "count,sparse,get_ns,put_ns");
+
+	printf("\nns a frame, in bulk, median of %d calls\n", PASSES);
+	for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
+		bulk(csv, counts[i], false);
+		bulk(csv, counts[i], true);
+	}
+	fclose(csv);
+}
+
 static void reuse_all(void)
 {
 	FILE *csv = bench_csv("reuse.csv", "held,distinct");
@@ -360,8 +424,10 @@ int main(void)
 {
 	bench_where(stdout);
 	steady_all();
+	bulk_all();
 	reuse_all();
 	fragmentation();
-	printf("\nsteady.csv, reuse.csv and fragmentation.csv hold the rows\n");
+	printf("\nsteady.csv, bulk.csv, reuse.csv and fragmentation.csv hold the "
+	       "rows\n");
 	return 0;
 }

@@ -51,6 +51,7 @@ layers() {
 		lib/local: atom.h ids.h
 		lib/upper: local.h lower.h tree.h
 		lib/classing.c: ids.h
+		lib/bulk.c: upper.h
 		lib/inspect.c: upper.h
 		lib/llfree.c: upper.h
 		lib/superblock: llfree_pool.h lower.h string.h

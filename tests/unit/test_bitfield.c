@@ -238,6 +238,80 @@ static bool model_has_run(want_t want, size_t *first)
 	return false;
 }
 
+/* As many as there are or are wanted, the lowest ones, bit by bit. */
+static void test_row_take_some(void **state)
+{
+	uint64_t seed = 8;
+
+	(void)state;
+	for (size_t i = 0; i < 20000; i++) {
+		row_t before = fx_random(&seed), row, taken, model = 0;
+		size_t most = fx_below(&seed, ROW + 2), left = most;
+
+		if (i % 4 == 0)
+			before = i % 8 ? 0 : ROW_FULL;
+		row = before;
+		for (size_t bit = 0; bit < ROW && left > 0; bit++) {
+			if (before >> bit & 1)
+				continue;
+			model |= (row_t)1 << bit;
+			left--;
+		}
+		assert_int_equal(row_take_some(&row, most, &taken), model != 0);
+		assert_true(taken == model);
+		assert_true(row == (before | model));
+	}
+}
+
+/* Over rows, from any of them on, with the numbers of what was taken. */
+static void test_take_some(void **state)
+{
+	frame_id_t frames[HUGE_FRAME];
+	uint64_t seed = 9;
+
+	(void)state;
+	for (size_t i = 0; i < 3000; i++) {
+		size_t most = fx_below(&seed, HUGE_FRAME + 1), lost = 0;
+		size_t row = fx_below(&seed, BITFIELD_ROWS), free, got;
+
+		fill(0);
+		for (size_t h = fx_below(&seed, HUGE_FRAME); h > 0; h--)
+			bitfield_set(&field, fx_below(&seed, HUGE_FRAME), 1,
+				     &lost);
+		free = bitfield_free(&field);
+		got = bitfield_take_some(&field, row, frame_id(7 * HUGE_FRAME),
+					 frames, most);
+		assert_int_equal(got, free < most ? free : most);
+		assert_int_equal(bitfield_free(&field), free - got);
+		for (size_t f = 0; f < got; f++) {
+			assert_int_equal(frames[f].value / HUGE_FRAME, 7);
+			assert_true(bitfield_clear_row(
+				&field, frames[f].value % HUGE_FRAME, 1));
+		}
+		assert_int_equal(bitfield_free(&field), free);
+	}
+}
+
+/* All of a mask or none of it. */
+static void test_clear_mask(void **state)
+{
+	uint64_t seed = 10;
+
+	(void)state;
+	for (size_t i = 0; i < 20000; i++) {
+		row_t row = fx_random(&seed) | fx_random(&seed);
+		row_t mask = fx_random(&seed) & fx_random(&seed);
+
+		if (i % 2)
+			mask &= row;
+		field.rows[3] = row;
+		assert_int_equal(bitfield_clear_mask(&field, 3, mask),
+				 (row & mask) == mask);
+		assert_true(field.rows[3] ==
+			    ((row & mask) == mask ? row & ~mask : row));
+	}
+}
+
 /* Runs of any length and alignment among random frames, across rows. */
 static void test_take_run(void **state)
 {
@@ -284,6 +358,9 @@ int main(void)
 		cmocka_unit_test(test_take_order),
 		cmocka_unit_test(test_take_order_begins),
 		cmocka_unit_test(test_take_run),
+		cmocka_unit_test(test_row_take_some),
+		cmocka_unit_test(test_take_some),
+		cmocka_unit_test(test_clear_mask),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -64,6 +64,28 @@ static void test_layout(void **state)
 	assert_int_equal(CHILD_WHOLE, 0x8000);
 }
 
+/* What there is, but no more than asked for; no only when that is nothing. */
+static void test_claim_some(void **state)
+{
+	const size_t sizes[] = { 0, 1, 2, 63, 64, 511, 512, 513, 100000 };
+
+	(void)state;
+	for (EVERY_CHILD(i))
+		for (size_t s = 0; s < LENGTH(sizes); s++) {
+			child_t c = (child_t)i;
+			size_t some = child_count(c), claimed = 0;
+
+			if (!valid((child_t)i))
+				continue;
+			some = some < sizes[s] ? some : sizes[s];
+			assert_int_equal(child_claim_some(&c, sizes[s],
+							  &claimed),
+					 some > 0);
+			assert_int_equal(claimed, some);
+			assert_int_equal(c, i - some);
+		}
+}
+
 static void test_claim(void **state)
 {
 	const size_t sizes[] = { 1, 2, 3, 64, 100, 511, 512 };
@@ -220,6 +242,7 @@ int main(void)
 		cmocka_unit_test(test_states),
 		cmocka_unit_test(test_layout),
 		cmocka_unit_test(test_claim),
+		cmocka_unit_test(test_claim_some),
 		cmocka_unit_test(test_give),
 		cmocka_unit_test(test_give_other_generation),
 		cmocka_unit_test(test_split),

@@ -51,6 +51,26 @@ static void test_new(void **state)
 		}
 }
 
+static void test_claim_some(void **state)
+{
+	(void)state;
+	EVERY_TREE(tree, {
+		for (size_t i = 0; i < LENGTH(counts); i++) {
+			tree_t next = tree;
+			size_t some = tree_free(tree);
+			size_t claimed = 0;
+
+			some = some < counts[i] ? some : counts[i];
+			assert_int_equal(
+				tree_claim_some(&next, counts[i], &claimed),
+				some > 0);
+			assert_int_equal(claimed, some);
+			assert_true(next == tree - some);
+			assert_true(rest(next) == rest(tree));
+		}
+	})
+}
+
 static void test_claim(void **state)
 {
 	(void)state;
@@ -170,6 +190,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_new),
 		cmocka_unit_test(test_claim),
+		cmocka_unit_test(test_claim_some),
 		cmocka_unit_test(test_offline_has_nothing),
 		cmocka_unit_test(test_give),
 		cmocka_unit_test(test_give_to_partial),

@@ -7,8 +7,9 @@
 
 . "$srcdir/tests/tap.sh"
 
-tests="test_values test_init test_getput test_range test_trees test_classes
-test_debug test_traps test_traps_undo test_recover test_fuzz_model"
+tests="test_values test_init test_getput test_range test_bulk test_trees
+test_classes test_debug test_traps test_traps_undo test_recover
+test_fuzz_model"
 
 echo '#include <setjmp.h>
 #include <stdarg.h>
