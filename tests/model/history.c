@@ -32,12 +32,16 @@ static llfree_t *llfree(void)
 
 static record_t records[EXPLORE_THREADS][MODEL_OPS];
 
+static llfree_request_t op_request(const op_t *op, unsigned order)
+{
+	return llreq((uint8_t)order, op->class,
+		     op->slot == NO_SLOT ? ll_none() :
+					   ll_some((size_t)op->slot));
+}
+
 static llfree_result_t op_call(const op_t *op, frame_id_t frame)
 {
-	llfree_request_t request =
-		llreq(op->order, op->class,
-		      op->slot == NO_SLOT ? ll_none() :
-					    ll_some((size_t)op->slot));
+	llfree_request_t request = op_request(op, op->order);
 	llfree_tree_match_t match = { tree_id_some(tree_id(op->frame)),
 				      LLFREE_CLASS_NONE, 0 };
 	llfree_tree_change_t change = { LLFREE_CLASS_NONE, op->order };
@@ -92,6 +96,42 @@ static void begins(void *arg, unsigned thread)
 	note_order();
 }
 
+/* What the call is about, when that is known before; false: nothing. */
+static bool aims(record_t *record, const record_t *done, const op_t *op)
+{
+	const record_t *own = &done[op->frame];
+
+	record->op = *op;
+	if (op->kind == OP_PUT_OWN) {
+		record->op.frame = own->result.frame.value;
+		return llfree_is_ok(own->result);
+	}
+	if (op->kind == OP_BULK_PUT)
+		for (size_t i = 0; i < op->frames; i++)
+			record->frames[i] =
+				frame_id(op->frame + (i << op->order));
+	if (op->kind == OP_BULK_PUT_OWN) {
+		memcpy(record->frames, own->frames, sizeof(own->frames));
+		record->op.frames = own->bulk.count;
+		return own->bulk.count > 0;
+	}
+	return true;
+}
+
+static void call(record_t *record)
+{
+	const op_t *op = &record->op;
+
+	if (op->kind == OP_BULK)
+		record->bulk = llfree_get_bulk(llfree(), record->frames,
+					       op->frames, op_request(op, 0));
+	else if (op_is_bulk(op))
+		record->bulk = llfree_put_bulk(llfree(), record->frames,
+					       op->frames, op_request(op, 0));
+	else
+		record->result = op_call(op, frame_id(op->frame));
+}
+
 static void body(void *arg, unsigned thread)
 {
 	record_t *done = records[thread];
@@ -99,18 +139,12 @@ static void body(void *arg, unsigned thread)
 	(void)arg;
 	for (const op_t *op = scenario->ops[thread]; op->kind != OP_END; op++) {
 		record_t *record = &done[op - scenario->ops[thread]];
-		frame_id_t frame = frame_id(op->frame);
 
-		if (op->kind == OP_PUT_OWN) {
-			if (!llfree_is_ok(done[op->frame].result))
-				continue;
-			frame = done[op->frame].result.frame;
-		}
-		record->op = *op;
-		record->op.frame = frame.value;
+		if (!aims(record, done, op))
+			continue;
 		beginning[thread] = record;
 		explore_expect();
-		record->result = op_call(op, frame);
+		call(record);
 		record->end = explore_now();
 		record->over = record->begun;
 		note_order();
@@ -219,14 +253,15 @@ static bool plain_fits(const plain_t *p, size_t frames, unsigned align,
 /* ------------------------------------------------------------------------ */
 /* Is there an order?                                                        */
 
-#define MAX_CALLS (EXPLORE_THREADS * MODEL_OPS)
+#define MAX_CALLS 24u
 
 static record_t *calls[MAX_CALLS];
 static size_t call_count;
 
+/* Those of one bulk call are one after the other, in any order. */
 static bool overlap(const record_t *a, const record_t *b)
 {
-	return a != b && (!b->over || b->end >= a->begin) &&
+	return a->begin != b->begin && (!b->over || b->end >= a->begin) &&
 	       (!a->over || a->end >= b->begin);
 }
 
@@ -378,13 +413,50 @@ static bool plain_unfinished(const plain_t *p, const record_t *record,
 	return order_exists(&next, left);
 }
 
+static void collect_call(record_t *record)
+{
+	if (call_count == MAX_CALLS)
+		abort();
+	calls[call_count++] = record;
+}
+
+/*
+ * A bulk call as calls for one frame each. All gets after the one that fails
+ * would fail as well; there are no puts after one that fails.
+ */
+static void collect_bulk(const record_t *bulk)
+{
+	static record_t singles[MAX_CALLS];
+	bool gets = bulk->op.kind == OP_BULK;
+
+	for (size_t i = 0; i < bulk->op.frames; i++) {
+		record_t *single = &singles[call_count % MAX_CALLS];
+		bool ok = i < bulk->bulk.count;
+
+		if (bulk->over && !gets && i > bulk->bulk.count)
+			return;
+		*single = *bulk;
+		single->op.kind = gets ? OP_GET : OP_PUT;
+		single->op.order = 0;
+		single->op.frame = bulk->frames[i].value;
+		single->result = ok ? llfree_ok(bulk->frames[i], 0) :
+				      llfree_err(bulk->bulk.error);
+		collect_call(single);
+	}
+}
+
 static void collect_calls(void)
 {
 	call_count = 0;
 	for (unsigned t = 0; t < EXPLORE_THREADS; t++)
-		for (unsigned i = 0; i < MODEL_OPS; i++)
-			if (records[t][i].begun)
-				calls[call_count++] = &records[t][i];
+		for (unsigned i = 0; i < MODEL_OPS; i++) {
+			record_t *record = &records[t][i];
+
+			if (record->begun && op_is_bulk(&record->op))
+				collect_bulk(record);
+			else if (record->begun)
+				collect_call(record);
+		}
 }
 
 /* What the calls took away from what is free, all in all. */

@@ -46,6 +46,22 @@ static op_t range(op_kind_t kind, size_t frame, size_t frames, int slot)
 		       .slot = slot };
 }
 
+static op_t bulk(size_t frames, int slot)
+{
+	return (op_t){ .kind = OP_BULK, .frames = frames, .slot = slot };
+}
+
+static op_t bulk_put(size_t frame, size_t frames, unsigned apart, int slot)
+{
+	return (op_t){ .kind = OP_BULK_PUT, .frame = frame, .frames = frames,
+		       .order = (uint8_t)apart, .slot = slot };
+}
+
+static op_t bulk_put_own(size_t op, int slot)
+{
+	return (op_t){ .kind = OP_BULK_PUT_OWN, .frame = op, .slot = slot };
+}
+
 static op_t drain(void)
 {
 	return (op_t){ .kind = OP_DRAIN };
@@ -423,7 +439,10 @@ static bool late_put(scenario_t *s, size_t i, bool quick)
 	s->ops[0][1] = put_own(0, LLFREE_HUGE_ORDER, 0);
 	s->ops[0][2] = get_at(0, orders[i / 3 % 3], 0);
 	s->ops[1][0] = put(0, orders[i % 3], 1);
-	return i < 9;
+	if (i >= 9)
+		s->ops[1][0] = bulk_put(0, 2, i % 3 ? 0 : LLFREE_ATOMIC_ORDER,
+					1);
+	return i < 15;
 }
 
 /* Three threads at the last frames of one tree. */
@@ -445,6 +464,158 @@ static bool three(scenario_t *s, size_t i, bool quick)
 		s->ops[t][1] = put_own(0, order, t == 2 ? NO_SLOT : (int)t);
 	}
 	return i < 6;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Bulk calls                                                                */
+
+/* How far three frames are apart (log2): in a row, in a huge frame, in a tree,
+ * or two of them in two trees. */
+static const unsigned aparts[] = { 0, LLFREE_ATOMIC_ORDER, LLFREE_HUGE_ORDER,
+				   LLFREE_TREE_ORDER };
+
+static size_t apart_frames(unsigned apart)
+{
+	return apart < LLFREE_TREE_ORDER ? MODEL_BULK : 2;
+}
+
+/* The slots of two threads: in the short run of a family, the first pair. */
+static const int *bulk_slots(size_t i, bool quick)
+{
+	static const int slots[][2] = { { 0, 1 }, { 0, 0 }, { NO_SLOT, 0 } };
+
+	return slots[quick ? 0 : i % 3];
+}
+
+#define BULK_PAIRS 44u /* each distance beside each kind of call */
+
+/* A bulk get at the last frames, beside a call of each kind. */
+static bool bulk_get(scenario_t *s, size_t i, bool quick)
+{
+	unsigned apart = aparts[i % 4];
+	const int *slots = bulk_slots(i / BULK_PAIRS, quick);
+	const op_t beside[] = { bulk(2, slots[1]),
+				get(0, slots[1]),
+				get_at((size_t)1 << apart, 0, slots[1]),
+				put(40, 0, slots[1]),
+				bulk_put(40, 2, apart, slots[1]),
+				get(LLFREE_HUGE_ORDER, slots[1]),
+				range(OP_RANGE, 0, 2, slots[1]),
+				range(OP_RANGE_AT, 0, 1, slots[1]),
+				range(OP_RANGE_PUT, 20, 70, slots[1]),
+				change(0, LLFREE_TREE_OP_OFFLINE),
+				drain() };
+
+	*s = named("bulk-get", i, 2, 2, LLFREE_INIT_ALLOC);
+	for (size_t f = 0; f < apart_frames(apart); f++)
+		s->before[f] = put(f << apart, 0, NO_SLOT);
+	s->ops[0][0] = bulk(2 + i % 2, slots[0]);
+	s->ops[1][0] = beside[i / 4 % 11];
+	if (apart == LLFREE_ATOMIC_ORDER && s->ops[1][0].kind == OP_RANGE_PUT)
+		s->ops[1][0].frame = 200; /* all allocated */
+	if (s->ops[1][0].kind == OP_CHANGE)
+		s->ops[1][1] = change(0, LLFREE_TREE_OP_ONLINE);
+	return i < (quick ? BULK_PAIRS : 3 * BULK_PAIRS);
+}
+
+/* What is freed in bulk, beside those who free and get there. */
+static bool bulk_give(scenario_t *s, size_t i, bool quick)
+{
+	unsigned apart = aparts[i % 4];
+	const int *slots = bulk_slots(i / BULK_PAIRS, quick);
+	const op_t beside[] = { bulk_put(8, apart_frames(apart), apart,
+					 slots[1]),
+				put(8, 0, slots[1]),
+				bulk(2, slots[1]),
+				get(0, slots[1]),
+				get_at((size_t)1 << apart, 0, slots[1]),
+				put(8, 3, slots[1]),
+				range(OP_RANGE, 0, 2, slots[1]),
+				range(OP_RANGE_AT, 0, 1, slots[1]),
+				range(OP_RANGE_PUT, 200, 70, slots[1]),
+				change(0, LLFREE_TREE_OP_OFFLINE),
+				drain() };
+
+	*s = named("bulk-put", i, 2, 2, LLFREE_INIT_ALLOC);
+	s->ops[0][0] = bulk_put(0, apart_frames(apart), apart, slots[0]);
+	s->ops[1][0] = beside[i / 4 % 11];
+	if (s->ops[1][0].kind == OP_CHANGE)
+		s->ops[1][1] = change(0, LLFREE_TREE_OP_ONLINE);
+	return i < (quick ? BULK_PAIRS : 3 * BULK_PAIRS);
+}
+
+/* Both get and put in bulk, with not quite enough for both. */
+static bool bulk_cycles(scenario_t *s, size_t i, bool quick)
+{
+	unsigned apart = aparts[i % 4];
+	const int *slots = bulk_slots(i / 4, false);
+
+	(void)quick;
+	*s = named("bulk-cycles", i, 2, 2, LLFREE_INIT_ALLOC);
+	for (size_t f = 0; f < apart_frames(apart); f++)
+		s->before[f] = put(f << apart, 0, NO_SLOT);
+	s->ops[0][0] = bulk(2, slots[0]);
+	s->ops[0][1] = bulk_put_own(0, slots[0]);
+	s->ops[1][0] = bulk(2, slots[1]);
+	s->ops[1][1] = bulk_put_own(0, slots[1]);
+	return i < 12;
+}
+
+/*
+ * What a bulk call has claimed moves past its search: a frame behind it is
+ * freed and one before it taken, in the same huge frame or in another, when
+ * of its claim it has found nothing or something. (The first frame of all
+ * finds the tree.)
+ */
+static bool bulk_passed(scenario_t *s, size_t i, bool quick)
+{
+	size_t ahead = i & 1 && LLFREE_TREE_CHILDREN > 1 ?
+			       LLFREE_HUGE_SIZE :
+			       LLFREE_HUGE_SIZE - LLFREE_ATOMIC_SIZE;
+	int slot = i & 4 ? NO_SLOT : 0;
+
+	(void)quick;
+	*s = named("bulk-passed", i, 2, 1, LLFREE_INIT_ALLOC);
+	s->before[0] = put(ahead, 0, NO_SLOT);
+	s->before[1] = put(LLFREE_ATOMIC_SIZE, 0, NO_SLOT);
+	if (i & 2)
+		s->before[2] = put(LLFREE_ATOMIC_SIZE + 1, 0, NO_SLOT);
+	s->ops[0][0] = bulk(i & 2 ? 3 : 2, slot);
+	s->ops[1][0] = put(LLFREE_ATOMIC_SIZE + 2, 0, 1);
+	s->ops[1][1] = get_at(ahead, 0, 1);
+	return i < 8;
+}
+
+/* The last two frames of a huge frame are freed in bulk, beside someone who
+ * allocates them, or all of it, again where they were. */
+static bool bulk_reuse(scenario_t *s, size_t i, bool quick)
+{
+	static const unsigned orders[] = { 0, 3, 7, LLFREE_HUGE_ORDER };
+	unsigned apart = i & 1 ? LLFREE_ATOMIC_ORDER : 0;
+	const int *slots = bulk_slots(i / 8, quick);
+
+	*s = named("bulk-reuse", i, 2, 1, LLFREE_INIT_FREE);
+	s->before[0] = get_at(0, 0, NO_SLOT);
+	s->before[1] = get_at((size_t)1 << apart, 0, NO_SLOT);
+	s->ops[0][0] = bulk_put(0, 2, apart, slots[0]);
+	s->ops[1][0] = get_at(0, orders[i / 2 % 4], slots[1]);
+	return i < (quick ? 8 : 24);
+}
+
+/* A frame is put by two, in bulk and otherwise: wrong, but harmless. */
+static bool bulk_double(scenario_t *s, size_t i, bool quick)
+{
+	static const unsigned orders[] = { 0, 3, 6, LLFREE_HUGE_ORDER };
+
+	(void)quick;
+	*s = named("bulk-double", i, 2, 1, LLFREE_INIT_ALLOC);
+	s->wrong = true;
+	s->ops[0][0] = bulk_put(0, 2, i & 1 ? LLFREE_ATOMIC_ORDER : 0, 0);
+	s->ops[0][1] = bulk(2, 0);
+	s->ops[1][0] = i < 8 ? put(0, orders[i / 2 % 4], 1) :
+			       bulk_put(i & 2 ? 0 : 1, 2, 0, 1);
+	s->ops[1][1] = get(0, 1);
+	return i < 12;
 }
 
 const family_t families[] = {
@@ -469,5 +640,11 @@ const family_t families[] = {
 	{ "late-put", false, 3, UINT_MAX, late_put },
 	{ "undo-put", false, 3, UINT_MAX, undo_put },
 	{ "three", false, 1, 3, three },
+	{ "bulk-get", true, 1, 2, bulk_get },
+	{ "bulk-put", true, 1, 2, bulk_give },
+	{ "bulk-passed", true, 2, 3, bulk_passed },
+	{ "bulk-reuse", true, 2, UINT_MAX, bulk_reuse },
+	{ "bulk-cycles", false, 1, 2, bulk_cycles },
+	{ "bulk-double", false, 1, 3, bulk_double },
 };
 const size_t family_count = sizeof(families) / sizeof(families[0]);
