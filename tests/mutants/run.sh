@@ -7,8 +7,9 @@
 # (or only those with a WORD in their name) to a copy of lib/, alone, and runs
 # the check that it names, which must fail. make check-mutants runs this.
 #
-# A defect is NN-NAME.patch: a diff below lib/, after comments that say what is
-# wrong and what finds it, as a path in the source tree and either
+# A defect is NUMBER-NAME.patch (two or three digits): a diff below lib/, after
+# comments that say what is wrong and what finds it, as a path in the source
+# tree and either
 #
 #   # caught by: tests/unit/NAME [COMPILER FLAG]...
 #   # caught by: tests/model/interleavings FAMILY
@@ -151,7 +152,7 @@ chosen() {
 
 : >"$tmp/passed"
 row mutant check result s
-for patch in "$here"/*.patch; do
+for patch in "$here"/[0-9][0-9]-*.patch "$here"/[0-9][0-9][0-9]-*.patch; do
 	if chosen "$patch" "$@"; then
 		mutant "$patch"
 	fi
