@@ -20,7 +20,7 @@ static long call(const struct alter *a, uintptr_t addr, size_t len)
 	long first = a->args[0];
 
 	/* One byte a page is asked for. */
-	if (a->number == SYS_mincore)
+	if (a->number == SYS_mincore && addr - a->addr < a->len)
 		first += (long)((addr - a->addr) / real_page_size());
 	return real_syscall(a->number, (long)addr, (long)len, first, a->args[1],
 			    a->args[2], a->args[3]);
@@ -42,10 +42,11 @@ static struct arena_part stretch(uintptr_t at, uintptr_t end)
 	return part;
 }
 
-/* Nothing but a hole: the kernel would look at the arguments first. */
+/* What the kernel says of the arguments, at an address where nothing is. */
 static long on_hole(const struct alter *a)
 {
-	long failed = call(a, a->addr, 0);
+	size_t page = real_page_size();
+	long failed = call(a, (uintptr_t)0 - 2 * page, page);
 
 	return failed ? failed : -a->hole_error;
 }
@@ -53,7 +54,7 @@ static long on_hole(const struct alter *a)
 static long part_of(const struct alter *a, const struct arena_part *part)
 {
 	if (part->kind == PART_HOLE)
-		return part->len == a->len ? on_hole(a) : -a->hole_error;
+		return part->start == a->addr ? on_hole(a) : -a->hole_error;
 	if (a->alters)
 		arena_alter(part->start, part->len, MARK_ALTERED);
 	return call(a, part->start, part->len);

@@ -415,12 +415,30 @@ long arena_free(uintptr_t addr, size_t len, enum leave leave)
 	return free_frames(span_of(addr, len), leave, &freed);
 }
 
+/* What lies behind the arena: if the range ends past the address space, the
+ * kernel refuses all of it. */
+static long unmap_behind(uintptr_t addr, uintptr_t *end,
+			 struct arena_tally *tally)
+{
+	uintptr_t behind = arena_range.base + arena_range.bytes;
+	long failed;
+
+	if (*end <= behind || addr >= behind)
+		return 0;
+	failed = arena.os->munmap((void *)behind, *end - behind);
+	if (!failed) {
+		tally->kernel += *end - behind;
+		*end = behind;
+	}
+	return failed;
+}
+
 /* The kernel's part first: it knows best what is wrong with the range. */
 long arena_unmap(uintptr_t addr, size_t len, struct arena_tally *tally)
 {
 	struct arena_part part;
 	uintptr_t end = addr + len;
-	long failed = 0;
+	long failed = unmap_behind(addr, &end, tally);
 
 	for (uintptr_t at = addr; at < end && !failed; at += part.len) {
 		part = arena_place(at, end);

@@ -451,6 +451,20 @@ EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
 	return altered(&alter);
 }
 
+EXPORT int msync(void *addr, size_t len, int flags)
+{
+	struct alter alter = {
+		.number = SYS_msync,
+		.args = { flags },
+		.addr = (uintptr_t)addr,
+		.len = length(len),
+		.skips_holes = true,
+		.hole_error = ENOMEM,
+	};
+
+	return altered(&alter);
+}
+
 /* Declared by libnuma only. */
 long mbind(void *addr, unsigned long len, int mode, const unsigned long *nodes,
 	   unsigned long max, unsigned flags);

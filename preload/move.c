@@ -33,13 +33,16 @@ static bool overlap(const struct move *m)
 	       m->fixed < m->old + m->old_len;
 }
 
+/* No address space has room for more, unless it is asked for. */
+#define ROOM ((size_t)1 << 48)
+
 /* What the kernel refuses whatever is mapped where. */
 static bool is_refused(const struct move *m)
 {
 	int flags = m->flags;
 
 	if (flags & ~KNOWN_FLAGS || m->old % m->page || !m->new_len ||
-	    m->old + m->old_len < m->old)
+	    m->new_len > ROOM || m->old + m->old_len < m->old)
 		return true;
 	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) &&
 	    !(flags & MREMAP_MAYMOVE))

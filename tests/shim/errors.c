@@ -109,6 +109,9 @@ static void mprotect_errors(void)
 	   "mprotect across a hole: ENOMEM");
 	ok(fault_of(p, false) == SIGSEGV, "which changed what is before it");
 	ok(fault_of(p + 2 * page, false) == 0, "and not what is behind it");
+	must(munmap(p, page) == 0);
+	ok(fails_with(mprotect(p, 4 * page, 0x40000003), EINVAL),
+	   "mprotect to unknown protection from a hole on: EINVAL");
 	must(munmap(p, 4 * page) == 0);
 	ok(fails_with(mprotect(p, page, RW), ENOMEM),
 	   "mprotect of a hole: ENOMEM");
@@ -158,6 +161,42 @@ static void posix_madvise_errors(void)
 	must(munmap(p, page) == 0);
 }
 
+static void msync_errors(void)
+{
+	char *p = map(4 * page);
+
+	ok(succeeds(msync(p, 4 * page, MS_SYNC)), "msync");
+	ok(fails_with(msync(p + 1, page, MS_SYNC), EINVAL),
+	   "msync of an odd address: EINVAL");
+	ok(fails_with(msync(p, page, MS_SYNC | MS_ASYNC), EINVAL),
+	   "msync both ways: EINVAL");
+	must(munmap(p + page, page) == 0);
+	ok(fails_with(msync(p, 4 * page, MS_SYNC), ENOMEM),
+	   "msync across a hole: ENOMEM");
+	ok(fails_with(msync(p + page, page, MS_SYNC), ENOMEM),
+	   "msync of a hole: ENOMEM");
+	must(munmap(p, 4 * page) == 0);
+}
+
+/* Longer than the address space, from far below the arena on. */
+static void endless(void)
+{
+	char *p = map(page), *file;
+
+	file = mmap(NULL, page, PROT_READ, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	must(file != MAP_FAILED);
+	*p = 'x';
+	ok(fails_with(munmap((void *)0x10000, (size_t)1 << 63), EINVAL) &&
+		   *p == 'x' && is_mapped(file, page),
+	   "munmap of more than the address space: EINVAL, nothing unmapped");
+	ok(mremap(p, page, (size_t)1 << 60, MREMAP_MAYMOVE) == MAP_FAILED &&
+		   (errno == EINVAL || errno == ENOMEM) && *p == 'x',
+	   "mremap to more than the address space");
+	printf("# errno %d\n", errno);
+	must(munmap(p, page) == 0);
+	must(munmap(file, page) == 0);
+}
+
 static void lock_errors(void)
 {
 	char *p = map(4 * page);
@@ -182,5 +221,7 @@ int main(void)
 	madvise_errors();
 	posix_madvise_errors();
 	lock_errors();
+	msync_errors();
+	endless();
 	return done();
 }

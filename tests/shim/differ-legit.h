@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * All that may differ between the kernel and the library, with the reason.
+ * Nothing else may: whatever tests/shim/differ does not compare is named here
+ * where it is left out, and a trace shows the name in its place.
+ */
+#pragma once
+
+enum legit {
+	LEGIT_ADDRESS,
+	LEGIT_AFTER_UNMAP,
+	LEGIT_BEHIND,
+	LEGIT_PIECED,
+	LEGIT_HINT,
+	LEGIT_RESIDENT,
+	LEGIT_FREE,
+	LEGIT_COLLAPSE,
+	LEGIT_GROWS,
+	LEGIT_COUNT
+};
+
+struct legit_entry {
+	const char *name;
+	const char *reason;
+};
+
+static const struct legit_entry legit_table[LEGIT_COUNT] = {
+	[LEGIT_ADDRESS] = { "address",
+		"where new memory is: a place of the kernel's own choice; later "
+		"calls use it by its name" },
+	[LEGIT_AFTER_UNMAP] = { "after-unmap",
+		"access after munmap: memory of the arena stays readable until "
+		"it is reused, unless LLFREE_STRICT=1, when this is compared" },
+	[LEGIT_BEHIND] = { "behind",
+		"whether mremap without MREMAP_MAYMOVE grows: depends on what "
+		"happens to lie behind; what it grew by is looked at, and "
+		"undone" },
+	[LEGIT_PIECED] = { "pieced",
+		"mremap of what was altered piece by piece: the kernel refuses "
+		"(EFAULT) unless the pieces happen to have become one again; "
+		"kernels since 6.17 move some of them; not tried" },
+	[LEGIT_HINT] = { "hint",
+		"whether an address that is no more than a hint is followed" },
+	[LEGIT_RESIDENT] = { "resident",
+		"which pages are resident (mincore): memory that is reused is "
+		"there before its first use" },
+	[LEGIT_FREE] = { "free",
+		"what is in a page after MADV_FREE: the old contents or zero, "
+		"as the kernel is short of memory; it is written at once" },
+	[LEGIT_COLLAPSE] = { "collapse",
+		"the result of MADV_COLLAPSE: depends on free huge pages" },
+	[LEGIT_GROWS] = { "grows",
+		"the error of mprotect with PROT_GROWSDOWN or PROT_GROWSUP "
+		"across a hole, which nothing is that can be mapped here" },
+};

@@ -1,0 +1,275 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "tests/shim/differ-ops.h"
+
+#include "tests/shim/differ-replay.h"
+
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
+#define THREADS 3
+#define THREAD_TRACE ((size_t)1 << 18)
+
+void look_at_all(struct world *w)
+{
+	for (size_t i = 0; i < PIECES; i++) {
+		struct piece *piece = &w->pieces[i];
+		struct range all = range_of(piece, 0, piece->pages);
+
+		if (piece->pages)
+			range_look(w, &all);
+	}
+}
+
+/* ------------------------------------------------------------------------ */
+/* On a range                                                                */
+
+static void op_range(struct world *w)
+{
+	struct range range = range_choose(w);
+
+	if (range.piece)
+		range_call(w, &range);
+}
+
+static void op_fill(struct world *w)
+{
+	struct range range = range_choose(w);
+
+	if (range.piece)
+		range_fill(w, &range);
+}
+
+static void op_look(struct world *w)
+{
+	struct range range = range_choose(w);
+
+	if (range.piece)
+		range_look(w, &range);
+}
+
+/* ------------------------------------------------------------------------ */
+/* The heap, which is as it was afterwards                                   */
+
+static char *heap_call(struct world *w, intptr_t change)
+{
+	char *before;
+
+	say(w, "show(sbrk(%#lx) != (void *)-1);", (unsigned long)change);
+	errno = UNTOUCHED;
+	before = sbrk(change);
+	came(w, "%d, errno %d", before != (void *)-1, errno);
+	return before;
+}
+
+static void op_heap(struct world *w)
+{
+	size_t pages = 1 + draw_below(w, 100), less = draw_below(w, pages + 1);
+	struct range range = { .piece = NULL };
+	char *heap = sbrk(0);
+	size_t gap = -(uintptr_t)heap & (PAGE - 1);
+
+	range.place = place_new(w, heap + gap);
+	range.len = pages * PAGE;
+	say(w, "r[%d] = (char *)sbrk(0) + %zu;", range.place.variable, gap);
+	came(w, "%s", "heap");
+	if (heap_call(w, (intptr_t)(gap + range.len)) != heap)
+		return;
+	range_look(w, &range);
+	range_fill(w, &range);
+	heap_call(w, -(intptr_t)(less * PAGE));
+	heap_call(w, (intptr_t)(less * PAGE));
+	range_look(w, &range);
+	heap_call(w, INTPTR_MAX / 2);
+	heap_call(w, -(intptr_t)(gap + range.len));
+	came(w, "back: %d", sbrk(0) == (void *)heap);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Signals                                                                   */
+
+static void some(struct world *w, size_t most)
+{
+	for (size_t n = 1 + draw_below(w, most); n > 0; n--)
+		operate(w);
+}
+
+static void op_storm(struct world *w)
+{
+	bool good;
+
+	say(w, "storm(true);");
+	came(w, "%d", storm(true));
+	w->beside_others = true;
+	some(w, 12);
+	w->beside_others = false;
+	good = storm(false);
+	say(w, "show(storm(false));");
+	came(w, "%d", good);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Processes                                                                 */
+
+static bool any_not_in_child(const struct piece *piece)
+{
+	for (size_t i = 0; i < piece->pages; i++)
+		if (piece->not_in_child[i])
+			return true;
+	return false;
+}
+
+/* What is not there is known from a look; then it is no one's. */
+static void child(struct world *w)
+{
+	w->may_nest = false;
+	look_at_all(w);
+	for (size_t i = 0; i < PIECES; i++)
+		if (any_not_in_child(&w->pieces[i]))
+			w->pieces[i].pages = 0;
+	some(w, 12);
+	look_at_all(w);
+	say(w, "_exit(33); }");
+	came(w, "ends");
+	_exit(33);
+}
+
+static void op_fork(struct world *w)
+{
+	int status = 0;
+	pid_t pid;
+
+	say(w, "if (!fork()) {");
+	came(w, "fork");
+	pid = fork();
+	if (pid == 0)
+		child(w);
+	say(w, "{ int status; wait(&status); show(status); }");
+	if (pid < 0 || waitpid(pid, &status, 0) != pid)
+		status = -1;
+	came(w, "%d", status);
+	look_at_all(w);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Threads                                                                   */
+
+static struct world worlds[THREADS];
+static char traces[THREADS][THREAD_TRACE];
+
+static void *thread(void *arg)
+{
+	struct world *w = arg;
+
+	for (int i = 0; i < 16; i++)
+		operate(w);
+	look_at_all(w);
+	world_unmap_all(w);
+	return NULL;
+}
+
+static void thread_start(struct world *w, struct world *t, pthread_t *id)
+{
+	size_t i = (size_t)(t - worlds);
+
+	*t = (struct world){ .next_variable = 2000 * (int)(1 + i),
+			     .beside_others = true,
+			     .trace = traces[i],
+			     .trace_cap = THREAD_TRACE,
+			     .trace_fd = -1 };
+	world_start(t, draw(w));
+	if (pthread_create(id, NULL, thread, t))
+		_exit(94);
+}
+
+/* The program that is printed starts them as functions within main. */
+static void thread_end(struct world *w, struct world *t, pthread_t id)
+{
+	int number = w->next_variable++;
+
+	if (pthread_join(id, NULL))
+		_exit(93);
+	say(w, "void *thread%d(void *none) {", number);
+	came(w, "thread");
+	for (char *line = t->trace, *end; *line; line = end + 1) {
+		end = strchr(line, '\n');
+		say(w, "%.*s\n", (int)(end - line), line);
+		world_flush(w);
+	}
+	say(w, "return none; } pthread_t id%d; "
+	       "pthread_create(&id%d, NULL, thread%d, NULL);",
+	    number, number, number);
+	came(w, "runs");
+}
+
+static void op_threads(struct world *w)
+{
+	pthread_t ids[THREADS];
+
+	for (int i = 0; i < THREADS; i++)
+		thread_start(w, &worlds[i], &ids[i]);
+	for (int i = 0; i < THREADS; i++) {
+		int number = w->next_variable;
+
+		thread_end(w, &worlds[i], ids[i]);
+		if (i < THREADS - 1)
+			continue;
+		for (int n = number - THREADS + 1; n <= number; n++) {
+			say(w, "pthread_join(id%d, NULL);", n);
+			came(w, "joined");
+		}
+	}
+}
+
+/* ------------------------------------------------------------------------ */
+
+static const struct {
+	void (*run)(struct world *w);
+	unsigned weight;
+	bool alone; /* leaves holes, or needs the whole process */
+	bool nests;
+} operations[] = {
+	{ op_map, 16, false, false },
+	{ op_map_odd, 6, false, false },
+	{ op_map_over, 8, false, false },
+	{ op_unmap, 12, false, false },
+	{ op_unmap_odd, 2, false, false },
+	{ op_range, 20, false, false },
+	{ op_range_odd, 4, false, false },
+	{ op_resize, 10, false, false },
+	{ op_move, 6, false, false },
+	{ op_move_odd, 3, false, false },
+	{ op_twin, 1, false, false },
+	{ op_fill, 14, false, false },
+	{ op_look, 14, false, false },
+	{ op_hole, 8, true, false },
+	{ op_heap, 1, true, false },
+	{ op_storm, 1, true, true },
+	{ op_fork, 1, true, true },
+	{ op_threads, 1, true, true },
+};
+
+static size_t choose(struct world *w)
+{
+	size_t all = 0, at;
+
+	for (size_t i = 0; i < LENGTH(operations); i++)
+		all += operations[i].weight;
+	at = draw_below(w, all);
+	for (size_t i = 0;; i++) {
+		if (at < operations[i].weight)
+			return i;
+		at -= operations[i].weight;
+	}
+}
+
+void operate(struct world *w)
+{
+	size_t i = choose(w);
+
+	world_make_room(w);
+	if (operations[i].alone && w->beside_others)
+		return;
+	if (operations[i].nests && !w->may_nest)
+		return;
+	operations[i].run(w);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/* What tests/shim/differ does with a world, one random operation at a time. */
+#pragma once
+
+#include "tests/shim/differ-world.h"
+
+/* Any one. */
+void operate(struct world *w);
+/* What is in all of the memory. */
+void look_at_all(struct world *w);
+
+/* differ-range.c: calls on a range of pages, with random arguments of their
+ * own; `piece` is NULL for places that belong to none. */
+struct range {
+	struct place place;
+	size_t len;
+	struct piece *piece;
+	size_t from, count;
+	size_t hole, hole_count; /* pages that are not there now, of `piece` */
+};
+
+/* A part of a piece; an empty one when there is no piece. */
+struct range range_choose(struct world *w);
+struct range range_of(struct piece *piece, size_t from, size_t count);
+/* Calls with arguments that are refused, mostly. */
+void op_range_odd(struct world *w);
+void range_fill(struct world *w, const struct range *range);
+void range_look(struct world *w, const struct range *range);
+/* One call; its effect on the pages of `piece` is known afterwards. */
+void range_call(struct world *w, const struct range *range);
+
+/* differ-map.c: mapping, unmapping, moving. */
+void op_map(struct world *w);
+void op_map_odd(struct world *w);
+void op_map_over(struct world *w);
+void op_unmap(struct world *w);
+void op_unmap_odd(struct world *w);
+void op_resize(struct world *w);
+void op_move(struct world *w);
+void op_move_odd(struct world *w);
+void op_twin(struct world *w);
+void op_hole(struct world *w);
