@@ -21,16 +21,19 @@ static size_t count_free(void)
 	for (size_t t = 0; t < arena.trees; t++)
 		count += arena_tree_state(t) == TREE_OFF ?
 				 LLFREE_TREE_SIZE :
-				 llfree_stats_at(arena.llfree,
-						 frame_id(arena_tree(t).first),
-						 LLFREE_TREE_ORDER)
-					 .free_frames;
+				 arena_tree_stats(t).free_frames;
 	return count;
+}
+
+/* Of the pool for regions: in the heap's window nothing is ever searched. */
+static llfree_counters_t counters_now(void)
+{
+	return llfree_counters(arena.pools[POOL_REGIONS].llfree);
 }
 
 static llfree_counters_t count_since(llfree_counters_t then)
 {
-	llfree_counters_t now = llfree_counters(arena.llfree);
+	llfree_counters_t now = counters_now();
 
 	now.reservations -= then.reservations;
 	now.steals -= then.steals;
@@ -50,7 +53,7 @@ void arena_forked(void)
 	gauge_reset(live, count_marks(MARK_BIT(MARK_DIRTY),
 				      MARK_BIT(MARK_LIVE)));
 	arena.inherited = live;
-	arena.counted = llfree_counters(arena.llfree);
+	arena.counted = counters_now();
 	arena.lost = arena.frames - count_free() - live;
 }
 
@@ -74,11 +77,13 @@ static size_t count_resident(size_t tree)
 static void count_per_huge(size_t tree, struct arena_figures *f)
 {
 	struct span s = arena_tree(tree);
+	const struct pool *pool = arena_pool(s.first);
 	size_t step = LLFREE_HUGE_SIZE / 8;
 
 	for (size_t at = s.first; at < span_end(s); at += LLFREE_HUGE_SIZE) {
-		ll_stats_t stats = llfree_stats_at(arena.llfree, frame_id(at),
-						   LLFREE_HUGE_ORDER);
+		ll_stats_t stats = llfree_stats_at(
+			pool->llfree, frame_id(at - pool->frames.first),
+			LLFREE_HUGE_ORDER);
 
 		f->per_huge[(stats.free_frames + step - 1) / step]++;
 	}
@@ -98,14 +103,24 @@ static void count_trees(struct arena_figures *f)
 	}
 }
 
-void arena_figures(struct arena_figures *f)
+static void count_pool(const struct pool *pool, struct arena_figures *f)
 {
 	ll_stats_t exact;
 
+	if (!pool->frames.count)
+		return;
+	exact = llfree_stats(pool->llfree);
+	f->free_frames += exact.free_frames;
+	f->free_huge += exact.free_huge;
+	f->free_trees += exact.free_trees;
+	f->fast_free += llfree_tree_stats(pool->llfree).free_frames;
+}
+
+void arena_figures(struct arena_figures *f)
+{
 	*f = (struct arena_figures){ 0 };
 	if (arena_state() != ARENA_READY)
 		return;
-	exact = llfree_stats(arena.llfree);
 	f->frames = arena.frames;
 	f->trees = arena.trees;
 	f->live = count_marks(MARK_BIT(MARK_LIVE), 0);
@@ -113,10 +128,8 @@ void arena_figures(struct arena_figures *f)
 	f->live_peak = gauge_peak(f->live);
 	f->inherited = arena.inherited;
 	f->lost = __atomic_load_n(&arena.lost, __ATOMIC_RELAXED);
-	f->free_frames = exact.free_frames;
-	f->free_huge = exact.free_huge;
-	f->free_trees = exact.free_trees;
-	f->fast_free = llfree_tree_stats(arena.llfree).free_frames;
+	for (size_t i = 0; i < POOLS; i++)
+		count_pool(&arena.pools[i], f);
 	f->counters = count_since(arena.counted);
 	count_trees(f);
 }

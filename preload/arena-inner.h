@@ -39,20 +39,31 @@ enum {
 	TREE_ONLINE = 252,
 };
 
+/*
+ * A part of the arena with an allocator of its own: one serves regions; the
+ * other is the window of the main heap, where frames are asked for by their
+ * number only, so that those behind the heap stay free for it.
+ */
+struct pool {
+	llfree_t *llfree;
+	struct span frames; /* whole trees; the allocator counts from 0 */
+	size_t cores; /* slots */
+};
+enum { POOL_REGIONS, POOL_HEAP, POOLS };
+
 struct arena {
 	enum arena_state state;
 	const char *why_off;
 	const struct arena_os *os;
 	size_t frames;
 	size_t trees;
-	size_t cores;
 	size_t page_frames;
 	unsigned page_order;
 	bool strict;
 	bool reserved; /* the kernel gave the place: it is held meanwhile */
 	bool lock_all;
 	bool modest; /* uncommon system calls may kill us */
-	llfree_t *llfree;
+	struct pool pools[POOLS];
 	uint8_t *tree_states;
 	struct marks *marks;
 	size_t lost;
@@ -86,6 +97,13 @@ static inline struct span arena_tree(size_t tree)
 	return span(tree * LLFREE_TREE_SIZE, LLFREE_TREE_SIZE);
 }
 
+static inline const struct pool *arena_pool(size_t frame)
+{
+	return &arena.pools[frame < span_end(arena.pools[POOL_REGIONS].frames) ?
+				    POOL_REGIONS :
+				    POOL_HEAP];
+}
+
 static inline uint8_t arena_tree_state(size_t tree)
 {
 	return __atomic_load_n(&arena.tree_states[tree], __ATOMIC_ACQUIRE);
@@ -116,16 +134,14 @@ static inline bool is_error(long result)
 	return result < 0 && result >= -4095;
 }
 
-static inline bool is_modest(void)
-{
-	return __atomic_load_n(&arena.modest, __ATOMIC_RELAXED);
-}
-
 /* arena.c */
 
-/* Frames anywhere, or at `at`; an empty span when there are none. */
+/* Frames anywhere but in the heap's window, or at `at`; an empty span when
+ * there are none. */
 struct span arena_allocate(frame_id_optional_t at, size_t count);
 void arena_deallocate(struct span s);
+/* The exact figures of the tree, as llfree_stats_at. */
+ll_stats_t arena_tree_stats(size_t tree);
 
 /* arena-page.c: for frames that no one else may touch now. */
 

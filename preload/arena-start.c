@@ -4,6 +4,8 @@
 #include "preload/arena-inner.h"
 
 #define ARENA_LEAST (4 * LLFREE_ALIGN)
+/* The heap's window: a quarter of what regions have, as far as that. */
+#define WINDOW_MOST ((size_t)4 << 30)
 
 enum arena_state arena_state(void)
 {
@@ -18,6 +20,11 @@ const struct arena_os *arena_kernel(void)
 void arena_be_modest(void)
 {
 	__atomic_store_n(&arena.modest, true, __ATOMIC_RELAXED);
+}
+
+bool arena_is_modest(void)
+{
+	return __atomic_load_n(&arena.modest, __ATOMIC_RELAXED);
 }
 
 const char *arena_why_off(void)
@@ -71,12 +78,13 @@ static bool is_vacant(uintptr_t base, size_t bytes)
 static bool place_far(uintptr_t hint, size_t bytes, bool limited)
 {
 	size_t space = (size_t)1 << (64 - __builtin_clzll(hint));
-	size_t room = space / 8 - bytes;
+	size_t most = space / 8 + WINDOW_MOST;
+	size_t room = most - bytes;
 	size_t places = room / LLFREE_ALIGN;
 	size_t at = (size_t)(hint * 0x9e3779b97f4a7c15ull >> 40);
 	uintptr_t base;
 
-	if (bytes > space / 8)
+	if (bytes > most)
 		return false;
 	if (places > 1 << 13)
 		places = 1 << 13;
@@ -107,14 +115,23 @@ static bool place_near(size_t bytes)
 	return true;
 }
 
-/* The length that could be placed, 0 for none. */
+static size_t window_for(const struct arena_options *options, size_t bytes)
+{
+	size_t window = bytes / 4 < WINDOW_MOST ? bytes / 4 : WINDOW_MOST;
+
+	return options->heap ? round_up(window, LLFREE_ALIGN) : 0;
+}
+
+/* The length for regions that could be placed, 0 for none. */
 static size_t place(const struct arena_options *options)
 {
 	size_t bytes = round_up(options->bytes, LLFREE_ALIGN);
 
 	for (; bytes >= LLFREE_ALIGN; bytes = round_up(bytes / 2, LLFREE_ALIGN)) {
-		if (place_far(options->hint, bytes, options->limited) ||
-		    (!options->limited && place_near(bytes)))
+		size_t total = bytes + window_for(options, bytes);
+
+		if (place_far(options->hint, total, options->limited) ||
+		    (!options->limited && place_near(total)))
 			return bytes;
 		if (bytes <= ARENA_LEAST)
 			break;
@@ -122,48 +139,103 @@ static size_t place(const struct arena_options *options)
 	return 0;
 }
 
-/* One mapping, which costs memory only where it is written. */
+/* One mapping for all data, which costs memory only where it is written: what
+ * is written at the start lies together. */
 struct layout {
-	size_t local, trees, lower, states, marks, total;
+	struct {
+		size_t handle, local, trees, lower;
+	} pools[POOLS];
+	size_t states, marks, total;
 };
 
-static struct layout layout_of(llfree_meta_size_t need, size_t trees,
-			       size_t frames)
+static size_t append(size_t *at, size_t bytes, size_t align)
 {
-	struct layout l;
+	size_t place = round_up(*at, align);
 
-	l.local = round_up(need.llfree, 2 * LLFREE_CACHE_SIZE);
-	l.trees = round_up(l.local + need.local, LLFREE_CACHE_SIZE);
-	l.states = round_up(l.trees + need.trees, LLFREE_CACHE_SIZE);
-	l.lower = round_up(l.states + trees, FRAME);
-	l.marks = round_up(l.lower + need.lower, FRAME);
-	l.total = l.marks + mark_groups(frames) * sizeof(struct marks);
+	*at = place + bytes;
+	return place;
+}
+
+static llfree_classing_t classing_of(const struct pool *pool)
+{
+	return llfree_classing_simple(pool->cores);
+}
+
+static void layout_pool(struct layout *l, size_t i, llfree_meta_size_t *need)
+{
+	const struct pool *pool = &arena.pools[i];
+	llfree_classing_t classing = classing_of(pool);
+
+	*need = llfree_metadata_size(&classing, pool->frames.count);
+	l->pools[i].handle =
+		append(&l->total, need->llfree, 2 * LLFREE_CACHE_SIZE);
+	l->pools[i].local = append(&l->total, need->local, LLFREE_CACHE_SIZE);
+	l->pools[i].trees = append(&l->total, need->trees, LLFREE_CACHE_SIZE);
+}
+
+static struct layout layout_all(void)
+{
+	struct layout l = { .total = 0 };
+	llfree_meta_size_t need[POOLS];
+
+	for (size_t i = 0; i < POOLS; i++)
+		layout_pool(&l, i, &need[i]);
+	l.states = append(&l.total, arena.trees, 1);
+	for (size_t i = 0; i < POOLS; i++)
+		l.pools[i].lower = append(&l.total, need[i].lower, FRAME);
+	l.marks = append(&l.total,
+			 mark_groups(arena.frames) * sizeof(struct marks),
+			 FRAME);
 	l.total = round_up(l.total, FRAME);
 	return l;
 }
 
-static bool set_up_allocator(void)
+static bool start_pool(const struct layout *l, size_t i, uint8_t *base)
 {
-	llfree_classing_t classing = llfree_classing_simple(arena.cores);
-	llfree_meta_size_t need = llfree_metadata_size(&classing, arena.frames);
-	struct layout l = layout_of(need, arena.trees, arena.frames);
+	struct pool *pool = &arena.pools[i];
+	llfree_classing_t classing = classing_of(pool);
+	llfree_meta_t meta = {
+		.local = base + l->pools[i].local,
+		.trees = base + l->pools[i].trees,
+		.lower = base + l->pools[i].lower,
+	};
+
+	if (!pool->frames.count)
+		return true;
+	pool->llfree = (llfree_t *)(void *)(base + l->pools[i].handle);
+	return llfree_is_ok(llfree_init_zeroed(
+		pool->llfree, pool->frames.count, meta, &classing));
+}
+
+static bool set_up_allocators(void)
+{
+	struct layout l = layout_all();
 	long at = arena.os->mmap(NULL, l.total, READ_WRITE, FRESH, -1, 0);
 	uint8_t *base = (uint8_t *)at;
-	llfree_meta_t meta;
 
 	if (is_error(at))
 		return false;
-	meta.local = base + l.local;
-	meta.trees = base + l.trees;
-	meta.lower = base + l.lower;
-	arena.llfree = (llfree_t *)(void *)base;
 	arena.tree_states = base + l.states;
 	arena.marks = (struct marks *)(void *)(base + l.marks);
-	if (llfree_is_ok(llfree_init_zeroed(arena.llfree, arena.frames, meta,
-					    &classing)))
+	if (start_pool(&l, POOL_REGIONS, base) &&
+	    start_pool(&l, POOL_HEAP, base))
 		return true;
 	arena.os->munmap(base, l.total);
 	return false;
+}
+
+static void divide(const struct arena_options *options, size_t bytes)
+{
+	size_t window = bytes ? window_for(options, bytes) : 0;
+	size_t border = bytes / FRAME;
+
+	arena.frames = border + window / FRAME;
+	arena.trees = arena.frames / LLFREE_TREE_SIZE;
+	arena.pools[POOL_REGIONS].frames = span(0, border);
+	arena.pools[POOL_REGIONS].cores = options->cores;
+	arena.pools[POOL_HEAP].frames = span(border, window / FRAME);
+	arena_window.base = arena_range.base + bytes;
+	arena_window.bytes = window;
 }
 
 enum arena_state arena_start(const struct arena_os *os,
@@ -175,18 +247,17 @@ enum arena_state arena_start(const struct arena_os *os,
 	arena.strict = options->strict;
 	if (options->modest)
 		arena_be_modest();
-	arena.cores = options->cores;
 	arena.page_frames = options->page / FRAME;
 	arena.page_order = order_of(arena.page_frames);
 	bytes = place(options);
-	arena.frames = bytes / FRAME;
-	arena.trees = bytes / LLFREE_ALIGN;
+	divide(options, bytes);
 	arena.why_off = "no room in the address space";
 	if (!bytes)
 		return settle(ARENA_OFF);
 	arena.why_off = "no memory for the allocator's own data";
-	if (!set_up_allocator())
+	if (!set_up_allocators())
 		return settle(ARENA_OFF);
-	__atomic_store_n(&arena_range.bytes, bytes, __ATOMIC_RELEASE);
+	__atomic_store_n(&arena_range.bytes, arena.frames * FRAME,
+			 __ATOMIC_RELEASE);
 	return settle(ARENA_READY);
 }

@@ -6,17 +6,17 @@
 #include <errno.h>
 
 struct arena arena;
-struct arena_range arena_range;
+struct arena_range arena_range, arena_window;
 
 /* ------------------------------------------------------------------------ */
 /* The allocator                                                             */
 
-static llfree_request_t request_for(size_t count, unsigned order)
+static llfree_request_t request_for(const struct pool *pool, size_t count,
+				    unsigned order)
 {
-	size_t core = arena.os->cpu() % arena.cores;
 	unsigned kind = count < LLFREE_HUGE_SIZE ? 0 : LLFREE_HUGE_ORDER;
-	llfree_request_t request =
-		llfree_simple_request(arena.cores, (uint8_t)kind, core);
+	llfree_request_t request = llfree_simple_request(
+		pool->cores, (uint8_t)kind, arena.os->cpu());
 
 	request.order = (uint8_t)order;
 	return request;
@@ -27,21 +27,35 @@ static inline bool is_block(size_t count)
 	return count <= LLFREE_HUGE_SIZE && !(count & (count - 1));
 }
 
-struct span arena_allocate(frame_id_optional_t at, size_t count)
+/* Frame numbers within the pool, which says no to what lies across its end. */
+static llfree_result_t allocate_from(const struct pool *pool,
+				     frame_id_optional_t at, size_t count)
 {
 	unsigned order = arena.page_order;
-	llfree_result_t got;
 
 	if (count >= LLFREE_HUGE_SIZE && !at.present)
 		order = LLFREE_HUGE_ORDER;
 	if (at.present || !is_block(count))
-		got = llfree_get_range(arena.llfree, at, count,
-				       request_for(count, order));
-	else
-		got = llfree_get(arena.llfree, at,
-				 request_for(count, order_of(count)));
+		return llfree_get_range(pool->llfree, at, count,
+					request_for(pool, count, order));
+	return llfree_get(pool->llfree, at,
+			  request_for(pool, count, order_of(count)));
+}
+
+struct span arena_allocate(frame_id_optional_t at, size_t count)
+{
+	const struct pool *pool = &arena.pools[POOL_REGIONS];
+	llfree_result_t got;
+
+	if (at.present) {
+		pool = arena_pool(at.value.value);
+		at.value.value -= pool->frames.first;
+	}
+	got = allocate_from(pool, at, count);
 	stats_count(llfree_is_ok(got) ? STAT_GET : STAT_GET_FAILED, 1);
-	return llfree_is_ok(got) ? span(got.frame.value, count) : span(0, 0);
+	return llfree_is_ok(got) ?
+		       span(pool->frames.first + got.frame.value, count) :
+		       span(0, 0);
 }
 
 static void lose(size_t count)
@@ -49,21 +63,41 @@ static void lose(size_t count)
 	__atomic_fetch_add(&arena.lost, count, __ATOMIC_RELAXED);
 }
 
-void arena_deallocate(struct span s)
+static void deallocate_to(const struct pool *pool, struct span s)
 {
+	frame_id_t first = frame_id(s.first - pool->frames.first);
 	llfree_result_t put;
 
 	if (!s.count)
 		return;
 	if (is_block(s.count) && !(s.first & (s.count - 1)))
-		put = llfree_put(arena.llfree, frame_id(s.first),
-				 request_for(s.count, order_of(s.count)));
+		put = llfree_put(pool->llfree, first,
+				 request_for(pool, s.count, order_of(s.count)));
 	else
-		put = llfree_put_range(arena.llfree, frame_id(s.first), s.count,
-				       request_for(s.count, 0));
+		put = llfree_put_range(pool->llfree, first, s.count,
+				       request_for(pool, s.count, 0));
 	stats_count(STAT_PUT, 1);
 	if (!llfree_is_ok(put))
 		lose(s.count);
+}
+
+void arena_deallocate(struct span s)
+{
+	const struct pool *pools = arena.pools;
+	size_t border = span_end(pools[POOL_REGIONS].frames);
+
+	deallocate_to(&pools[POOL_REGIONS], span_before(s, border));
+	deallocate_to(&pools[POOL_HEAP], span_from(s, border));
+}
+
+ll_stats_t arena_tree_stats(size_t tree)
+{
+	size_t first = arena_tree(tree).first;
+	const struct pool *pool = arena_pool(first);
+
+	return llfree_stats_at(pool->llfree,
+			       frame_id(first - pool->frames.first),
+			       LLFREE_TREE_ORDER);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -162,10 +196,7 @@ static bool tree_leave(size_t tree)
 
 static bool tree_is_free(size_t tree)
 {
-	size_t first = arena_tree(tree).first;
-
-	return llfree_stats_at(arena.llfree, frame_id(first), LLFREE_TREE_ORDER)
-		       .free_trees != 0;
+	return arena_tree_stats(tree).free_trees != 0;
 }
 
 bool arena_trim(void)

@@ -60,6 +60,7 @@ struct arena_options {
 	bool limited; /* address space is short: take no more than needed */
 	bool strict; /* no access after munmap */
 	bool modest; /* see arena_be_modest */
+	bool heap; /* with a window for the main heap */
 };
 
 enum arena_state { ARENA_NEW, ARENA_STARTING, ARENA_READY, ARENA_OFF };
@@ -70,6 +71,10 @@ struct arena_range {
 	size_t bytes;
 };
 extern struct arena_range arena_range;
+
+/* The part of it at its end that only the main heap grows into (heap.h); all
+ * other calls do with it as with the rest. Empty without one. */
+extern struct arena_range arena_window;
 
 enum arena_state arena_state(void);
 const struct arena_os *arena_kernel(void); /* once it is ready */
@@ -205,6 +210,7 @@ bool arena_trim(void);
 /* From now on only system calls that libc's allocator makes as well: a sandbox
  * may kill for others. */
 void arena_be_modest(void);
+bool arena_is_modest(void);
 
 /* In a child of fork, as early as can be: what other threads were bringing
  * online is in the hands of no one. */

@@ -89,11 +89,12 @@ static const struct setting {
 		.name = PREFIX "HOOK",
 		.key = "hook",
 		.kind = CHOICE,
-		.choices = { "symbols", "libc" },
-		.fallback = "libc",
+		.choices = { "symbols", "libc", "libc+brk" },
+		.fallback = "libc+brk",
 		.offset = offsetof(struct config, hook),
-		.help = "calls to catch: by exported symbol only, or those "
-			"inside libc as well (malloc, thread stacks)",
+		.help = "calls to catch: by exported symbol only, those inside "
+			"libc as well (malloc, thread stacks), and the main "
+			"heap as well",
 	},
 	{
 		.name = PREFIX "ARENA",

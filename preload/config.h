@@ -34,6 +34,7 @@ enum config_stats {
 enum config_hook {
 	CONFIG_HOOK_SYMBOLS, /* exported symbols only */
 	CONFIG_HOOK_LIBC,    /* and the calls inside libc */
+	CONFIG_HOOK_BRK,     /* and the main heap */
 };
 
 #define CONFIG_PROGRAM_MAX 64

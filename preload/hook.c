@@ -329,25 +329,36 @@ static void skip_all(struct hook *hooks, size_t count, const char *why_not)
 	hook_skip(why_not);
 }
 
+static const char *try_to_take(const struct libc *libc,
+			       const struct stubs *stubs,
+			       const struct hook *hook, size_t index)
+{
+	if (hook->why_not)
+		return hook->why_not;
+	if (hook->needs_all && !result.libc)
+		return "not without the others";
+	if (hook->apart && !stubs->alone)
+		return "other threads are running already";
+	return take(libc, stubs, hook, index);
+}
+
 static void take_all(const struct libc *libc, const struct stubs *stubs,
 		     struct hook *hooks, size_t count)
 {
 	hook_skip("");
-	result.libc = true;
+	result.libc = result.apart = true;
 	for (size_t i = 0; i < count; i++) {
 		struct hook *hook = &hooks[i];
 
-		hook->why_not = hook->needs_all && !result.libc
-					? "not without the others"
-					: take(libc, stubs, hook, i);
+		hook->why_not = try_to_take(libc, stubs, hook, i);
 		hook->took = !hook->why_not;
 		if (hook->took)
 			continue;
-		append(result.libc ? "" : "; ");
+		append(result.why_not[0] ? "; " : "");
 		append(hook->symbol);
 		append(": ");
 		append(hook->why_not);
-		result.libc = false;
+		*(hook->apart ? &result.apart : &result.libc) = false;
 	}
 }
 

@@ -27,13 +27,16 @@ struct hook {
 	void (*ours)(void); /* takes at most six words, none by stack */
 	bool test; /* call it to test: never for one that does not return */
 	bool needs_all; /* only when every earlier entry took */
+	bool apart; /* not one of the mapping calls; only with no other thread */
 	bool took;
-	const char *why_not; /* a constant text; NULL when it took */
+	const char *why_not; /* a constant text; NULL when it took. If it is
+			      * not NULL before, the entry is left alone */
 };
 
 struct hook_result {
-	bool libc;	   /* every entry took */
-	char why_not[400]; /* "" when libc; else "mmap: reason; …" */
+	bool libc;	   /* every entry took but those apart */
+	bool apart;	   /* those as well */
+	char why_not[400]; /* "" when all took; else "mmap: reason; …" */
 };
 
 /*

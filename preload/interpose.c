@@ -10,6 +10,7 @@
 #include "preload/alter.h"
 #include "preload/arena.h"
 #include "preload/config.h"
+#include "preload/heap.h"
 #include "preload/hook.h"
 #include "preload/move.h"
 #include "preload/profile.h"
@@ -71,7 +72,7 @@ static size_t limit_of(int resource)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	real_syscall(SYS_prlimit64, 0, resource, 0, (long)&limit, 0, 0);
+	real_prlimit(resource, &limit);
 	return limit.rlim_cur;
 }
 
@@ -109,6 +110,20 @@ static size_t memory_at_most(size_t wanted)
 	return wanted < there ? wanted : there;
 }
 
+/* Where libc keeps the break, NULL until its first call of brk. */
+extern void *__curbrk __attribute__((weak));
+
+/* Why the heap stays with the kernel, NULL if it need not. What is there
+ * already cannot move, and malloc takes two places for a mistake. */
+static const char *heap_refused(const struct config *settings)
+{
+	if (settings->hook != CONFIG_HOOK_BRK)
+		return "not wanted";
+	if (!&__curbrk)
+		return "libc does not say where it is";
+	return __curbrk ? "in use before us" : NULL;
+}
+
 static void start_arena(const struct config *settings)
 {
 	size_t space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
@@ -119,6 +134,7 @@ static void start_arena(const struct config *settings)
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
 		.strict = settings->strict,
 		.modest = real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0,
+		.heap = !heap_refused(settings),
 	};
 
 	if (has_sanitizer())
@@ -526,6 +542,27 @@ EXPORT int shmdt(const void *addr)
 }
 
 /* ------------------------------------------------------------------------ */
+/* The main heap                                                             */
+
+/* Instead of libc's, which sbrk calls as well: never by symbol alone. */
+static int move_break(void *addr)
+{
+	uintptr_t want = (uintptr_t)addr;
+	uintptr_t before = heap_move(0), now = heap_move(want);
+	size_t more = want > before ? want - before : 0;
+
+	__curbrk = (void *)now;
+	if (now >= want) {
+		if (more)
+			stats_served(STAT_BRK_SERVED, more);
+		return 0;
+	}
+	stats_passed(STAT_BRK_PASSED, ROUTE_HEAP_FULL, more);
+	errno = ENOMEM;
+	return -1;
+}
+
+/* ------------------------------------------------------------------------ */
 /* The end, and the beginning                                                */
 
 static bool exit_hooked;
@@ -550,6 +587,8 @@ static void leave(void)
 		report_last("exit");
 }
 
+enum { HOOK_EXIT = 5, HOOK_BRK };
+
 static struct hook hooks[] = {
 	{ .symbol = "munmap", .ours = (void (*)(void))munmap, .test = true },
 	{ .symbol = "mremap", .ours = (void (*)(void))mremap, .test = true },
@@ -561,19 +600,25 @@ static struct hook hooks[] = {
 	  .ours = (void (*)(void))mmap,
 	  .test = true,
 	  .needs_all = true },
-	{ .symbol = "_exit", .ours = (void (*)(void))_exit },
+	[HOOK_EXIT] = { .symbol = "_exit", .ours = (void (*)(void))_exit },
+	[HOOK_BRK] = { .symbol = "brk",
+		       .ours = (void (*)(void))move_break,
+		       .test = true,
+		       .needs_all = true,
+		       .apart = true },
 };
 #define HOOKS (sizeof(hooks) / sizeof(hooks[0]))
 
 static void take_hooks(const struct config *settings)
 {
+	hooks[HOOK_BRK].why_not = heap_refused(settings);
 	if (settings->hook == CONFIG_HOOK_SYMBOLS)
 		hook_skip("LLFREE_HOOK=symbols");
 	else if (arena_state() == ARENA_OFF)
 		hook_skip(arena_why_off());
 	else
 		hook_install(hooks, HOOKS);
-	exit_hooked = hooks[HOOKS - 1].took;
+	exit_hooked = hooks[HOOK_EXIT].took;
 }
 
 static void forked(void)

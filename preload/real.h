@@ -23,6 +23,7 @@
 #include <sys/types.h>
 
 struct pollfd;
+struct rlimit;
 struct stat;
 struct timespec;
 
@@ -206,6 +207,12 @@ static inline long real_ppoll(struct pollfd *fds, unsigned long count,
 }
 
 /* Process and signals */
+
+/* Reads a limit of this process. */
+static inline long real_prlimit(int resource, struct rlimit *limit)
+{
+	return real_syscall(SYS_prlimit64, 0, resource, 0, (long)limit, 0, 0);
+}
 
 static inline pid_t real_getpid(void)
 {

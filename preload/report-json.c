@@ -152,7 +152,7 @@ static void about_hooks(struct say *say)
 
 	begin(say, "hooks");
 	say_json_member_bool(say, "libc", hooks->libc);
-	say_json_member_bool(say, "brk", false);
+	say_json_member_bool(say, "brk", hooks->libc && hooks->apart);
 	say_json_member_string(say, "why_not", hooks->why_not);
 	end(say);
 }

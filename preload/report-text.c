@@ -91,22 +91,26 @@ static void reasons(struct say *say)
 	}
 }
 
+/* Of mmap's counter and those that mremap and brk have for the same. */
+static uint64_t sum_of_three(unsigned stat)
+{
+	return stats_sum(stat) +
+	       stats_sum(stat + STAT_MREMAP_SERVED - STAT_MMAP_SERVED) +
+	       stats_sum(stat + STAT_BRK_SERVED - STAT_MMAP_SERVED);
+}
+
 static void requests(struct say *say)
 {
-	uint64_t served = stats_sum(STAT_MMAP_SERVED_BYTES) +
-			  stats_sum(STAT_MREMAP_SERVED_BYTES);
-	uint64_t passed = stats_sum(STAT_MMAP_PASSED_BYTES) +
-			  stats_sum(STAT_MREMAP_PASSED_BYTES);
+	uint64_t served = sum_of_three(STAT_MMAP_SERVED_BYTES);
+	uint64_t passed = sum_of_three(STAT_MMAP_PASSED_BYTES);
 
 	heading(say, "Memory asked for", "calls", "bytes");
 	row(say, "served from the arena",
-	    stats_sum(STAT_MMAP_SERVED) + stats_sum(STAT_MREMAP_SERVED),
-	    served);
+	    sum_of_three(STAT_MMAP_SERVED), served);
 	say_percent_at(say, SHARE, served, served + passed);
 	line(say);
 	row(say, "passed to the kernel",
-	    stats_sum(STAT_MMAP_PASSED) + stats_sum(STAT_MREMAP_PASSED),
-	    passed);
+	    sum_of_three(STAT_MMAP_PASSED), passed);
 	say_percent_at(say, SHARE, passed, served + passed);
 	line(say);
 	reasons(say);

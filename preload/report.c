@@ -218,7 +218,8 @@ void report_settings(const struct config *settings)
 	say_text(&say, "llfree: settings in effect\n");
 	config_dump(&say, settings);
 	say_text(&say, hooks->libc ? "llfree: calls inside libc are taken over" :
-				     "llfree: exported symbols only: ");
+				     "llfree: exported symbols only");
+	say_text(&say, hooks->why_not[0] ? "; " : "");
 	say_text(&say, hooks->why_not);
 	say_char(&say, '\n');
 	if (arena_state() == ARENA_OFF) {

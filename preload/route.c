@@ -106,6 +106,7 @@ static const struct {
 	[ROUTE_KERNEL_REFUSED] = { "kernel_refused",
 				   "arena could not grow" },
 	[ROUTE_OUTSIDE] = { "outside", "moves memory of the kernel" },
+	[ROUTE_HEAP_FULL] = { "heap_full", "no room behind the heap" },
 };
 
 const char *route_key(enum route route)

@@ -38,6 +38,7 @@ enum route {
 	ROUTE_ARENA_FULL,
 	ROUTE_KERNEL_REFUSED, /* no memory to bring the arena's part online */
 	ROUTE_OUTSIDE, /* mremap of memory that the kernel gave */
+	ROUTE_HEAP_FULL, /* brk: no room behind the heap, or its limit */
 	ROUTE_COUNT
 };
 

@@ -20,9 +20,11 @@ use warnings;
 use JSON::PP;
 
 # Requests that are not for what the arena is: private memory to read and
-# write, anywhere. Every other reason is memory that could have been served.
+# write, anywhere; and what the heap lacks, for which malloc asks elsewhere.
+# Every other reason is memory that could have been served.
 my %never = map { $_ => 1 } qw(invalid file shared prot_none executable
-	not_writable fixed hint hugetlb growsdown low locked flags lock_all outside);
+	not_writable fixed hint hugetlb growsdown low locked flags lock_all outside
+	heap_full);
 
 sub read_reports {
 	my ($folder) = @_;
@@ -68,7 +70,9 @@ sub balanced {
 
 sub mapped {
 	my ($report, $what) = @_;
-	return $report->{calls}{mmap}{$what} + $report->{calls}{mremap}{$what};
+	my $sum = 0;
+	$sum += $report->{calls}{$_}{$what} for qw(mmap mremap brk);
+	return $sum;
 }
 
 sub missed {

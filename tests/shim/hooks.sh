@@ -24,6 +24,10 @@ served() {
 	[ "$bytes" -ge "$2" ]
 }
 
+heap_served() {
+	grep -q '"brk": true.*"brk": {"served": [1-9]' "$tmp/$1"
+}
+
 # tested NAME PROGRAM [ARG]...: needs 40 MB from malloc.
 tested() {
 	name=$1
@@ -35,6 +39,7 @@ tested() {
 	tap_ok "$name: runs" report "$name" "$@"
 	tap_ok "$name: all hooks" grep -q '"hooks": {"libc": true' "$tmp/$name"
 	tap_ok "$name: memory of malloc" served "$name" 40000000
+	tap_ok "$name: its heap" heap_served "$name"
 	LLFREE_HOOK=symbols tap_ok "$name: runs by symbols" \
 		report "$name-symbols" "$@"
 	tap_ok "$name: no hooks" grep -q '"libc": false.*"why_not": "LLFREE_HOOK=symbols"' \
@@ -49,6 +54,40 @@ tested sqlite3 sqlite3 :memory: \
 double='BEGIN { x = "x"; for (i = 0; i < 26; i++) x = x x; print length(x) }'
 tested awk awk "$double"
 tested sort sort -S 100M /dev/null
+
+LLFREE_HOOK=libc tap_ok "without the heap: runs" report no-heap awk "$double"
+tap_ok "without the heap: said" \
+	grep -q '"libc": true, "brk": false, "why_not": "brk: not wanted"' \
+	"$tmp/no-heap"
+tap_not "without the heap: not served" heap_served no-heap
+
+# A heap that exists stays where it is.
+cat >"$tmp/used.c" <<'EOT'
+#include <stdlib.h>
+#include <string.h>
+static char *early;
+__attribute__((constructor)) static void begin(void)
+{
+	early = memset(malloc(1000), 'e', 1000);
+}
+__attribute__((destructor)) static void end(void)
+{
+	for (int i = 0; i < 1000; i++)
+		if (early[i] != 'e')
+			abort();
+	free(early);
+}
+EOT
+if $CC -O1 -shared -fPIC -o "$tmp/used.so" "$tmp/used.c" 2>"$tmp/err"; then
+	LD_PRELOAD=$preload:$tmp/used.so LLFREE_STATS_FILE=$tmp/in-use \
+		awk "$double" >"$tmp/out" && status=0 || status=$?
+	tap_ok "a heap in use: works" test $status -eq 0
+	tap_ok "a heap in use: left alone, and said" \
+		grep -q '"libc": true, "brk": false, "why_not": "brk: in use before us"' \
+		"$tmp/in-use"
+else
+	tap_skip "a heap in use" "no compiler"
+fi
 
 # libc's _exit is ours too: no destructor runs in this program.
 cat >"$tmp/leave.c" <<'EOT'

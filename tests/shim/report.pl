@@ -65,6 +65,7 @@ for my $kind (sort keys %keys) {
 sub sum { my $sum = 0; $sum += $_ for @_; return $sum }
 
 my ($calls, $memory, $f, $b) = @$r{qw(calls memory fragmentation balance)};
+my @asking = qw(mmap mremap brk);
 my @reasons = values %{ $r->{passed_because} };
 check($r->{balanced}, 'not balanced');
 check($b->{inherited} + $b->{served} == $b->{live} + $b->{given_back},
@@ -80,10 +81,10 @@ check($memory->{online} <= $memory->{arena}, 'more online than there is');
 check(sum(map { $_->{calls} } @{ $r->{served_by_size} }) ==
 	$calls->{mmap}{served}, 'calls by size are not calls served');
 check(sum(map { $_->{calls} } @reasons) ==
-	$calls->{mmap}{passed} + $calls->{mremap}{passed},
+	sum(map { $calls->{$_}{passed} } @asking),
 	'reasons are not as many as calls passed');
 check(sum(map { $_->{bytes} } @reasons) ==
-	$calls->{mmap}{passed_bytes} + $calls->{mremap}{passed_bytes},
+	sum(map { $calls->{$_}{passed_bytes} } @asking),
 	'bytes by reason are not bytes passed');
 check(sum(@{ $f->{free_per_huge_histogram} }) * 2**21 == $memory->{arena},
 	'the histogram does not count every huge frame');

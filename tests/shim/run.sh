@@ -105,7 +105,7 @@ tap_ok "names the options" grep -q -- --stats-file "$tmp/out"
 tap_ok "--version" run_as 0 --version
 tap_ok "is the package's" grep -qF "$VERSION" "$tmp/out"
 tap_ok "--list" run_as 0 --list
-tap_ok "names, defaults and values" grep -q '^LLFREE_HOOK=libc$' "$tmp/out"
+tap_ok "names, defaults and values" grep -q '^LLFREE_HOOK=libc+brk$' "$tmp/out"
 
 # Programs that the loader will not load the library into.
 echo 'int main(void) { return 3; }' >"$tmp/three.c"

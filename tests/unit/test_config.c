@@ -40,7 +40,7 @@ static void defaults(void **state)
 	assert_int_equal(settings.verbose, 0);
 	assert_int_equal(settings.profile, 0);
 	assert_int_equal(settings.profile_top, 10);
-	assert_int_equal(settings.hook, CONFIG_HOOK_LIBC);
+	assert_int_equal(settings.hook, CONFIG_HOOK_BRK);
 	assert_int_equal(settings.strict, 0);
 	assert_true(settings.arena >= UINT64_C(1) << 30);
 	assert_true(settings.max_region <= settings.arena);

@@ -50,9 +50,12 @@ static void never(void)
 enum { MUNMAP, MADVISE, MMAP, HOOKS };
 
 static struct hook hooks[] = {
-	{ "munmap", OURS(our_munmap), true, false, false, NULL },
-	{ "madvise", OURS(our_madvise), true, false, false, NULL },
-	{ "mmap", OURS(our_mmap), true, true, false, NULL },
+	{ .symbol = "munmap", .ours = OURS(our_munmap), .test = true },
+	{ .symbol = "madvise", .ours = OURS(our_madvise), .test = true },
+	{ .symbol = "mmap",
+	  .ours = OURS(our_mmap),
+	  .test = true,
+	  .needs_all = true },
 };
 
 static size_t count_lines(const char *path)
@@ -172,13 +175,12 @@ static void second_time_refused(void **state)
 	void *libc = dlopen("libc.so.6", RTLD_NOLOAD | RTLD_LAZY);
 	void *theirs = dlsym(libc, "mprotect");
 	struct hook again[] = {
-		{ "munmap", OURS(never), true, false, false, NULL },
-		{ "nosuchfunction", OURS(never), true, false, false, NULL },
-		{ "environ", OURS(never), true, false, false, NULL },
-		{ "memcpy", OURS(never), true, false, false, NULL },
-		{ "mprotect", OURS((uintptr_t)theirs), true, false, false,
-		  NULL },
-		{ "mmap", OURS(never), true, true, false, NULL },
+		{ .symbol = "munmap", .ours = OURS(never) },
+		{ .symbol = "nosuchfunction", .ours = OURS(never) },
+		{ .symbol = "environ", .ours = OURS(never) },
+		{ .symbol = "memcpy", .ours = OURS(never) },
+		{ .symbol = "mprotect", .ours = OURS((uintptr_t)theirs) },
+		{ .symbol = "mmap", .ours = OURS(never), .needs_all = true },
 	};
 
 	(void)state;
@@ -197,6 +199,22 @@ static void second_time_refused(void **state)
 			       "munmap: already patched by someone else; "
 			       "nosuchfunction: not found in libc"));
 	free(malloc(64 << 20));
+}
+
+/* Its failing says nothing about the others, and a reason is obeyed. */
+static void apart(void **state)
+{
+	struct hook alone[] = {
+		{ .symbol = "brk", .ours = OURS(never), .apart = true,
+		  .why_not = "not today" },
+	};
+
+	(void)state;
+	hook_install(alone, 1);
+	assert_false(alone[0].took);
+	assert_true(hook_result()->libc);
+	assert_false(hook_result()->apart);
+	assert_string_equal(hook_result()->why_not, "brk: not today");
 }
 
 static void skipped(void **state)
@@ -221,6 +239,7 @@ int main(void)
 		cmocka_unit_test(calls_inside_libc),
 		cmocka_unit_test(code_is_not_writable),
 		cmocka_unit_test(second_time_refused),
+		cmocka_unit_test(apart),
 		cmocka_unit_test(skipped),
 	};
 	if (__asan_init || __tsan_init || getenv("LLFREE_TEST_WRAPPER")) {
