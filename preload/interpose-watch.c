@@ -63,12 +63,28 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
 					(long)count, flags, 0, 0));
 }
 
+static bool is_whole(uintptr_t at, size_t len)
+{
+	return arena_touches(at, len) &&
+	       !((at | len) & (real_page_size() - 1)) && at + len > at;
+}
+
 static void alter_if_whole(uintptr_t at, size_t len)
 {
-	size_t mask = real_page_size() - 1;
-
-	if (arena_touches(at, len) && !((at | len) & mask) && at + len > at)
+	if (is_whole(at, len))
 		arena_alter(at, len, MARK_ALTERED);
+}
+
+/* How much of a range of ours gets a name: nothing, since it would keep the
+ * range apart from its neighbours for ever; the kernel checks the rest. */
+static size_t named(uintptr_t at, size_t len)
+{
+	size_t whole = pages_of(len);
+
+	if (is_whole(at, whole) && arena_is_live(at, whole, 0))
+		return 0;
+	alter_if_whole(at, whole);
+	return len;
 }
 
 /* Of interest: who wants to handle the faults in a range. */
@@ -105,7 +121,7 @@ EXPORT int prctl(int option, ...)
 	if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS)
 		arena_be_modest();
 	else if (option == PR_SET_VMA)
-		alter_if_whole(a[1], pages_of(a[2]));
+		a[2] = named(a[1], a[2]);
 	if (next.prctl)
 		return next.prctl(option, a[0], a[1], a[2], a[3]);
 	return (int)real_result(real_prctl(option, a[0], a[1], a[2], a[3]));
