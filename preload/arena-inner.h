@@ -5,7 +5,9 @@
  * What the files of the arena share, and no one else sees.
  *
  *	arena.c		the allocator and the trees; handing out, taking back
+ *	arena-class.c	which tree a request is served from
  *	arena-page.c	fresh, empty and zeroed pages
+ *	arena-purge.c	giving memory back
  *	arena-alter.c	what the kernel does to our addresses
  *	arena-start.c	finding a place, setting up
  *	arena-figures.c	for the report, and after fork
@@ -59,6 +61,7 @@ struct arena {
 	size_t trees;
 	size_t page_frames;
 	unsigned page_order;
+	uint64_t decay; /* milliseconds, 0, or ARENA_NEVER */
 	bool strict;
 	bool reserved; /* the kernel gave the place: it is held meanwhile */
 	bool lock_all;
@@ -134,6 +137,18 @@ static inline bool is_error(long result)
 	return result < 0 && result >= -4095;
 }
 
+/* arena-class.c */
+
+/* A tree's class, and a request's; of the first two also llfree_simple_request
+ * makes requests. */
+enum {
+	CLASS_SMALL,
+	CLASS_HUGE, /* or used, and entirely free now */
+	CLASS_FRESH, /* of trees only: nothing was served from it yet */
+	CLASS_BORROWED, /* of requests only: leaves a tree's class alone */
+};
+llfree_classing_t arena_classing(size_t cores);
+
 /* arena.c */
 
 /* Frames anywhere but in the heap's window, or at `at`; an empty span when
@@ -154,3 +169,10 @@ void page_populate(struct span s);
 /* Bit 0 of a byte for each frame; at most ASK_FRAMES. */
 #define ASK_FRAMES 1024u
 bool page_resident(struct span s, unsigned char *resident);
+
+/* arena-purge.c */
+
+void purge_set_up(void);
+/* After these frames have become live or dirty: gives others back if there are
+ * too many dirty ones now. */
+void purge_excess(struct span changed);

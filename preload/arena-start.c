@@ -156,15 +156,10 @@ static size_t append(size_t *at, size_t bytes, size_t align)
 	return place;
 }
 
-static llfree_classing_t classing_of(const struct pool *pool)
-{
-	return llfree_classing_simple(pool->cores);
-}
-
 static void layout_pool(struct layout *l, size_t i, llfree_meta_size_t *need)
 {
 	const struct pool *pool = &arena.pools[i];
-	llfree_classing_t classing = classing_of(pool);
+	llfree_classing_t classing = arena_classing(pool->cores);
 
 	*need = llfree_metadata_size(&classing, pool->frames.count);
 	l->pools[i].handle =
@@ -190,10 +185,24 @@ static struct layout layout_all(void)
 	return l;
 }
 
+/* All trees are fresh; from then on those that become free are used ones. */
+static bool init_pool(const struct pool *pool, llfree_meta_t meta)
+{
+	llfree_classing_t classing = arena_classing(pool->cores);
+	uint8_t used = classing.default_class;
+
+	classing.default_class = CLASS_FRESH;
+	if (!llfree_is_ok(llfree_init_zeroed(pool->llfree, pool->frames.count,
+					     meta, &classing)))
+		return false;
+	classing.default_class = used;
+	return llfree_is_ok(llfree_init(pool->llfree, pool->frames.count,
+					LLFREE_INIT_NONE, meta, &classing));
+}
+
 static bool start_pool(const struct layout *l, size_t i, uint8_t *base)
 {
 	struct pool *pool = &arena.pools[i];
-	llfree_classing_t classing = classing_of(pool);
 	llfree_meta_t meta = {
 		.local = base + l->pools[i].local,
 		.trees = base + l->pools[i].trees,
@@ -203,8 +212,7 @@ static bool start_pool(const struct layout *l, size_t i, uint8_t *base)
 	if (!pool->frames.count)
 		return true;
 	pool->llfree = (llfree_t *)(void *)(base + l->pools[i].handle);
-	return llfree_is_ok(llfree_init_zeroed(
-		pool->llfree, pool->frames.count, meta, &classing));
+	return init_pool(pool, meta);
 }
 
 static bool set_up_allocators(void)
@@ -245,6 +253,7 @@ enum arena_state arena_start(const struct arena_os *os,
 
 	arena.os = os;
 	arena.strict = options->strict;
+	arena.decay = options->decay;
 	if (options->modest)
 		arena_be_modest();
 	arena.page_frames = options->page / FRAME;
@@ -257,6 +266,7 @@ enum arena_state arena_start(const struct arena_os *os,
 	arena.why_off = "no memory for the allocator's own data";
 	if (!set_up_allocators())
 		return settle(ARENA_OFF);
+	purge_set_up();
 	__atomic_store_n(&arena_range.bytes, arena.frames * FRAME,
 			 __ATOMIC_RELEASE);
 	return settle(ARENA_READY);

@@ -292,6 +292,7 @@ static bool hand_over(struct span s, size_t head, enum fill fill)
 	mark_set(arena.marks, MARK_LIVE, s);
 	gauge_change((int64_t)s.count, -(int64_t)dirty);
 	stats_count(STAT_FRAMES_SERVED, s.count);
+	purge_excess(s);
 	return true;
 }
 
@@ -371,11 +372,13 @@ static bool close_when_freed(void)
 /* The contents of frames that were freed: kept for reuse, or given back. */
 static void retire_contents(struct span s, enum leave leave)
 {
-	if (leave == LEAVE_CLEAN ||
-	    (gauge_is_enough(s.count) && page_empty(s))) {
+	bool keep = arena.decay && gauge_keeps(s.count);
+
+	if (leave == LEAVE_CLEAN || (!keep && page_empty(s))) {
 		mark_clear(arena.marks, MARK_DIRTY, s);
 		return;
 	}
+	mark_clear(arena.marks, MARK_OLD, s);
 	mark_set(arena.marks, MARK_DIRTY, s);
 	gauge_change(0, (int64_t)s.count);
 }
@@ -414,6 +417,7 @@ static long free_part(struct span *s, enum leave leave)
 	gauge_change(-(int64_t)run.count, 0);
 	stats_count(STAT_FRAMES_GIVEN_BACK, run.count);
 	arena_deallocate(run);
+	purge_excess(run);
 	*s = span_from(*s, span_end(run));
 	return 0;
 }

@@ -50,6 +50,7 @@ struct arena_os {
 	long (*munlock)(const void *addr, size_t len);
 	long (*mincore)(void *addr, size_t len, unsigned char *vec);
 	unsigned (*cpu)(void);
+	bool (*alone)(void); /* no other thread is there */
 };
 
 struct arena_options {
@@ -57,11 +58,14 @@ struct arena_options {
 	size_t page; /* bytes of a page of the kernel */
 	size_t cores; /* slots of the allocator */
 	uintptr_t hint; /* an address near the top of what a process has */
+	uint64_t decay; /* see arena_age: milliseconds, 0, or ARENA_NEVER */
 	bool limited; /* address space is short: take no more than needed */
 	bool strict; /* no access after munmap */
 	bool modest; /* see arena_be_modest */
 	bool heap; /* with a window for the main heap */
 };
+
+#define ARENA_NEVER UINT64_MAX
 
 enum arena_state { ARENA_NEW, ARENA_STARTING, ARENA_READY, ARENA_OFF };
 
@@ -206,6 +210,15 @@ void arena_unlock_free(void);
  * kernel refuses something, or counts what is mapped.
  */
 bool arena_trim(void);
+
+/*
+ * Gives back what has been free for longer than options.decay, and not twice as
+ * long, if this is called often: a part of the work that is due `now` (a clock
+ * in milliseconds). `budget` is a number of 2 MiB frames to look at; one that
+ * is given back counts as ARENA_PURGE.
+ */
+#define ARENA_PURGE 64u
+void arena_age(uint64_t now, size_t budget);
 
 /* From now on only system calls that libc's allocator makes as well: a sandbox
  * may kill for others. */

@@ -24,6 +24,7 @@ enum kind {
 	CHOICE,	 /* one of `choices`; stored is its index */
 	NUMBER,	 /* from `min` to `max` */
 	SIZE,	 /* the same, in bytes with a suffix */
+	TIME,	 /* a number, or -1 for never, which is stored as all bits set */
 	PATTERN, /* a path with %p, %n, %% */
 };
 
@@ -104,8 +105,9 @@ static const struct setting {
 		.max = 16 * TIB,
 		.fallback = "64G",
 		.offset = offsetof(struct config, arena),
-		.help = "address space to reserve for memory that is served; "
-			"it costs memory only where it is used",
+		.help = "address space for memory that is served, at most as "
+			"much as the machine has memory; it costs memory only "
+			"where it is used",
 	},
 	{
 		.name = PREFIX "MAX_REGION",
@@ -125,6 +127,16 @@ static const struct setting {
 		.offset = offsetof(struct config, strict),
 		.help = "make memory inaccessible after munmap, as the kernel "
 			"does; slower",
+	},
+	{
+		.name = PREFIX "DECAY_MS",
+		.key = "decay_ms",
+		.kind = TIME,
+		.max = 24 * 3600 * 1000,
+		.fallback = "10000",
+		.offset = offsetof(struct config, decay_ms),
+		.help = "milliseconds until freed memory that was not used "
+			"again goes back to the kernel; 0: at once",
 	},
 };
 
@@ -186,6 +198,15 @@ static bool parse_number(const struct setting *s, const char *text,
 	return *number >= s->min && *number <= s->max;
 }
 
+static bool parse_time(const struct setting *s, const char *text,
+		       uint64_t *number)
+{
+	if (strcmp(text, "-1") != 0)
+		return parse_number(s, text, number);
+	*number = CONFIG_NEVER;
+	return true;
+}
+
 static bool parse_choice(const struct setting *s, const char *text,
 			 uint64_t *number)
 {
@@ -230,6 +251,9 @@ static bool parse(struct config *settings, const struct setting *s,
 	case NUMBER:
 	case SIZE:
 		ok = parse_number(s, text, &number);
+		break;
+	case TIME:
+		ok = parse_time(s, text, &number);
 		break;
 	case PATTERN:
 		if (!valid_pattern(text))
@@ -320,10 +344,13 @@ static void say_accepts(struct say *say, const struct setting *s)
 		say_choices(say, s);
 		break;
 	case NUMBER:
+	case TIME:
 		say_text(say, "a number from ");
 		say_u64(say, s->min);
 		say_text(say, " to ");
 		say_u64(say, s->max);
+		if (s->kind == TIME)
+			say_text(say, ", or -1 for never");
 		break;
 	case SIZE:
 		say_text(say, "a size from ");
@@ -353,6 +380,9 @@ static void say_value(struct say *say, const struct config *settings,
 	case SWITCH:
 	case NUMBER:
 		say_u64(say, number_in(settings, s));
+		break;
+	case TIME:
+		say_i64(say, (int64_t)number_in(settings, s));
 		break;
 	case SIZE:
 		say_size(say, number_in(settings, s));
@@ -387,6 +417,8 @@ void config_dump_json(struct say *say, const struct config *settings)
 					s->choices[number_in(settings, s)]);
 		else if (s->kind == SWITCH)
 			say_json_bool(say, number_in(settings, s));
+		else if (s->kind == TIME)
+			say_json_i64(say, (int64_t)number_in(settings, s));
 		else
 			say_json_u64(say, number_in(settings, s));
 	}

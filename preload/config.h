@@ -38,6 +38,7 @@ enum config_hook {
 };
 
 #define CONFIG_PROGRAM_MAX 64
+#define CONFIG_NEVER UINT64_MAX
 
 /* The settings (eight bytes or a path each), and what goes with them. */
 struct config {
@@ -48,9 +49,10 @@ struct config {
 	uint64_t profile;		  /* 0 or 1 */
 	uint64_t profile_top; /* call sites listed for each of the two lists */
 	uint64_t hook;	      /* enum config_hook */
-	uint64_t arena;	      /* bytes of address space to reserve */
+	uint64_t arena;	      /* bytes of address space, at most */
 	uint64_t max_region;  /* bytes; larger requests are passed on */
 	uint64_t strict;      /* 0 or 1: no access after munmap */
+	uint64_t decay_ms;    /* 0: at once; or CONFIG_NEVER */
 };
 
 /* The settings in effect: after the first call, one load. */

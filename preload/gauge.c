@@ -8,10 +8,10 @@
 /* Changes of this many frames go to the sums at once. */
 #define STEP 16
 
-/* Dirty memory that may lie ready for reuse: this many frames, or this part of
- * what is live. What is freed beyond goes back to the kernel at once. */
-#define DIRTY_MIN ((8 << 20) / 4096)
-#define DIRTY_PART 8
+/* What may be dirty in any case: this part of the highest, but within limits. */
+#define LITTLE_PART 32
+#define LITTLE_MIN (((int64_t)512 << 10) / 4096)
+#define LITTLE_MAX (((int64_t)4 << 20) / 4096)
 
 /* The upper half of the word is the change of `live`. The cache lines are the
  * processor's own. */
@@ -24,9 +24,38 @@ static struct {
 	int64_t live, peak, dirty;
 } sums __attribute__((aligned(2 * LINE)));
 
+/* Since the last gauge_forget, and between the two last. Threads that change
+ * these at once may lose a change: they are estimates. */
+struct course {
+	int64_t high; /* of live */
+	int64_t low; /* since it was so high */
+	int64_t swing;
+};
+static struct course now, before;
+
+static inline int64_t load(const int64_t *number)
+{
+	return __atomic_load_n(number, __ATOMIC_RELAXED);
+}
+
+static inline void store(int64_t *number, int64_t value)
+{
+	__atomic_store_n(number, value, __ATOMIC_RELAXED);
+}
+
+static inline int64_t larger(int64_t a, int64_t b)
+{
+	return a > b ? a : b;
+}
+
+static inline int64_t smaller(int64_t a, int64_t b)
+{
+	return a < b ? a : b;
+}
+
 static void raise_peak(int64_t live)
 {
-	int64_t peak = __atomic_load_n(&sums.peak, __ATOMIC_RELAXED);
+	int64_t peak = load(&sums.peak);
 
 	while (live > peak &&
 	       !__atomic_compare_exchange_n(&sums.peak, &peak, live, true,
@@ -34,13 +63,27 @@ static void raise_peak(int64_t live)
 		;
 }
 
+static void follow(int64_t live)
+{
+	int64_t high = load(&now.high), low = load(&now.low);
+
+	if (smaller(live, high) - low > load(&now.swing))
+		store(&now.swing, smaller(live, high) - low);
+	if (live > high)
+		store(&now.high, live);
+	if (live > high || live < low)
+		store(&now.low, live);
+}
+
 static void sums_add(int64_t live, int64_t dirty)
 {
 	if (dirty)
 		__atomic_fetch_add(&sums.dirty, dirty, __ATOMIC_RELAXED);
-	if (live)
-		raise_peak(__atomic_add_fetch(&sums.live, live,
-					      __ATOMIC_RELAXED));
+	if (!live)
+		return;
+	live = __atomic_add_fetch(&sums.live, live, __ATOMIC_RELAXED);
+	raise_peak(live);
+	follow(live);
 }
 
 #define LIVE_UNIT ((int64_t)1 << 32)
@@ -82,15 +125,41 @@ void gauge_add(unsigned cpu, int64_t live, int64_t dirty)
 		flush(gauge);
 }
 
-bool gauge_is_enough(size_t more)
+/* How many frames may be dirty when so many are live. */
+static int64_t bound(int64_t live)
 {
-	int64_t live = __atomic_load_n(&sums.live, __ATOMIC_RELAXED);
-	int64_t dirty = __atomic_load_n(&sums.dirty, __ATOMIC_RELAXED);
-	int64_t bound = live / DIRTY_PART;
+	int64_t high = larger(load(&now.high), load(&before.high));
+	int64_t swing = larger(load(&now.swing), load(&before.swing));
+	int64_t little = smaller(larger(high / LITTLE_PART, LITTLE_MIN),
+				 LITTLE_MAX);
 
-	if (bound < DIRTY_MIN)
-		bound = DIRTY_MIN;
-	return dirty + (int64_t)more > bound;
+	return little + larger(smaller(swing, high - live), 0);
+}
+
+/* Beside others that are given back instead; as long as that succeeds. */
+bool gauge_keeps(size_t count)
+{
+	int64_t most = bound(load(&sums.live) - (int64_t)count);
+
+	return (int64_t)count <= most && load(&sums.dirty) <= 2 * most;
+}
+
+size_t gauge_excess(void)
+{
+	int64_t excess = load(&sums.dirty) - bound(load(&sums.live));
+
+	return excess > 0 ? (size_t)excess : 0;
+}
+
+void gauge_forget(void)
+{
+	int64_t live = load(&sums.live);
+
+	store(&before.high, load(&now.high));
+	store(&before.swing, load(&now.swing));
+	store(&now.swing, 0);
+	store(&now.high, live);
+	store(&now.low, live);
 }
 
 size_t gauge_peak(size_t live_now)
@@ -98,7 +167,7 @@ size_t gauge_peak(size_t live_now)
 	for (size_t i = 0; i < GAUGES; i++)
 		flush(&gauges[i]);
 	raise_peak((int64_t)live_now);
-	return (size_t)__atomic_load_n(&sums.peak, __ATOMIC_RELAXED);
+	return (size_t)load(&sums.peak);
 }
 
 void gauge_reset(size_t live, size_t dirty)
@@ -108,4 +177,5 @@ void gauge_reset(size_t live, size_t dirty)
 			gauges[i].change = 0;
 	sums.live = sums.peak = (int64_t)live;
 	sums.dirty = (int64_t)dirty;
+	now = before = (struct course){ (int64_t)live, (int64_t)live, 0 };
 }

@@ -2,10 +2,23 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * How much is live, and how much is free but dirty, in frames. Each processor
- * collects small changes of both in one word before the common sums are
- * touched, so these lag behind by a few frames a processor. Any thread may
- * call these beside any other, except where it says alone.
+ * How much is live, and how much is free but dirty, in frames; and how much may
+ * be dirty. Each processor collects small changes of both in one word before
+ * the common sums are touched, so these lag behind by a few frames a processor.
+ * Any thread may call these beside any other, except where it says alone.
+ *
+ * Dirty frames are resident without being of use to the program, until they
+ * serve again. How many will is told by what the program did of late:
+ *
+ *	live	|     high ______          ______
+ *		|         /      \        /     \      bound = swing + a little
+ *		|        /        \______/
+ *		|_______/          low           time
+ *
+ * What went up again after it had gone down (the swing) would have been served
+ * from dirty frames; so much may lie ready, as long as live and dirty frames
+ * together are not more than were live before. A program that only grows, or
+ * that frees for good, keeps next to nothing.
  */
 #pragma once
 
@@ -15,8 +28,14 @@
 
 void gauge_add(unsigned cpu, int64_t live, int64_t dirty);
 
-/* Whether `more` dirty frames would be more than may lie ready for reuse. */
-bool gauge_is_enough(size_t more);
+/* Whether `count` frames, still live, may become dirty when they are freed. */
+bool gauge_keeps(size_t count);
+
+/* How many dirty frames there are too many. */
+size_t gauge_excess(void);
+
+/* From time to time: what was before the last call of this is forgotten. */
+void gauge_forget(void);
 
 /* The largest `live` so far, at least `live_now`. */
 size_t gauge_peak(size_t live_now);

@@ -18,6 +18,7 @@
 #include "preload/report.h"
 #include "preload/route.h"
 #include "preload/stats.h"
+#include "preload/upkeep.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -55,6 +56,7 @@ static const struct arena_os kernel = {
 	.munlock = real_munlock,
 	.mincore = real_mincore,
 	.cpu = real_cpu,
+	.alone = real_alone,
 };
 
 /* The sanitizers' run-time libraries know every mapping of their program. */
@@ -133,6 +135,7 @@ static void start_arena(const struct config *settings)
 		.hint = getauxval(AT_RANDOM),
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
 		.strict = settings->strict,
+		.decay = settings->decay_ms,
 		.modest = real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0,
 		.heap = !heap_refused(settings),
 	};
@@ -261,6 +264,7 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 		served = addr;
 	}
 	profile_record(why == ROUTE_SERVE, len);
+	upkeep_after(len);
 	if (why == ROUTE_SERVE) {
 		stats_mapped(whole_pages(len), real_page_size());
 		return served;
@@ -291,6 +295,7 @@ EXPORT int munmap(void *addr, size_t len)
 		stats_served(STAT_MUNMAP_SERVED, tally.ours);
 	if (tally.kernel || failed)
 		stats_served(STAT_MUNMAP_PASSED, tally.kernel);
+	upkeep_after(whole);
 	return (int)real_result(failed);
 }
 
@@ -323,6 +328,7 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 		stats_served(STAT_MREMAP_SERVED, move.new_len);
 	else
 		stats_passed(STAT_MREMAP_PASSED, why, move.new_len);
+	upkeep_after(new_len);
 	return real_result_ptr(at);
 }
 
@@ -552,6 +558,7 @@ static int move_break(void *addr)
 	size_t more = want > before ? want - before : 0;
 
 	__curbrk = (void *)now;
+	upkeep_after(more);
 	if (now >= want) {
 		if (more)
 			stats_served(STAT_BRK_SERVED, more);
@@ -632,6 +639,7 @@ static __attribute__((constructor)) void set_up(void)
 	const struct config *settings = config();
 
 	ready();
+	upkeep_start();
 	take_hooks(settings);
 	pthread_atfork(NULL, NULL, forked);
 	at_quick_exit(leave);

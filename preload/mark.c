@@ -61,6 +61,18 @@ static inline uint64_t load_any(const struct marks *group, unsigned kinds)
 	return any;
 }
 
+/* Frames of the group that have all of one set and none of the other. */
+static inline uint64_t load_which(const struct marks *group, unsigned with,
+				  unsigned without)
+{
+	uint64_t which = ~load_any(group, without);
+
+	for (unsigned kind = 0; kind < MARK_KINDS; kind++)
+		if (with & MARK_BIT(kind))
+			which &= load(group, (enum mark)kind);
+	return which;
+}
+
 void mark_set(struct marks *marks, enum mark kind, struct span s)
 {
 	while (s.count) {
@@ -85,6 +97,20 @@ void mark_clear(struct marks *marks, enum mark kind, struct span s)
 	}
 }
 
+void mark_set_which(struct marks *marks, enum mark kind, unsigned with,
+		    unsigned without, struct span s)
+{
+	while (s.count) {
+		struct piece p = next_piece(&s);
+		struct marks *group = &marks[p.group];
+		uint64_t bits = p.mask & load_which(group, with, without);
+
+		if (bits & ~load(group, kind))
+			__atomic_fetch_or(&group->words[kind], bits,
+					  __ATOMIC_ACQ_REL);
+	}
+}
+
 size_t mark_count(const struct marks *marks, enum mark kind, struct span s)
 {
 	return mark_count_which(marks, MARK_BIT(kind), 0, s);
@@ -97,18 +123,15 @@ size_t mark_count_which(const struct marks *marks, unsigned with,
 
 	while (s.count) {
 		struct piece p = next_piece(&s);
-		uint64_t bits = p.mask & ~load_any(&marks[p.group], without);
 
-		for (unsigned kind = 0; kind < MARK_KINDS; kind++)
-			if (with & MARK_BIT(kind))
-				bits &= load(&marks[p.group], (enum mark)kind);
-		count += (size_t)__builtin_popcountll(bits);
+		count += (size_t)__builtin_popcountll(
+			p.mask & load_which(&marks[p.group], with, without));
 	}
 	return count;
 }
 
-struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
-		     bool *have)
+struct span mark_run_which(const struct marks *marks, unsigned with,
+			   unsigned without, struct span s, bool *have)
 {
 	struct span run = span(s.first, 0);
 	bool first = true;
@@ -117,7 +140,7 @@ struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
 	while (s.count) {
 		struct span rest = s;
 		struct piece p = next_piece(&rest);
-		uint64_t bits = load_any(&marks[p.group], kinds);
+		uint64_t bits = load_which(&marks[p.group], with, without);
 		uint64_t other;
 
 		if (first)
@@ -133,6 +156,15 @@ struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
 		run.count = rest.first - run.first;
 		s = rest;
 	}
+	return run;
+}
+
+struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
+		     bool *have)
+{
+	struct span run = mark_run_which(marks, 0, kinds, s, have);
+
+	*have = run.count && !*have;
 	return run;
 }
 

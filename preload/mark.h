@@ -28,17 +28,19 @@ enum mark {
 	MARK_MOVED, /* as good as new for the program, but the kernel keeps it
 		     * apart from its neighbours, or its pages belong to
 		     * someone else as well: fresh mapping when freed */
+	MARK_OLD, /* dirty for some time already; says nothing while the frame
+		   * is live or not dirty, and no one relies on it */
 	MARK_KINDS
 };
 
 #define MARK_BIT(kind) (1u << (kind))
 
-/* The marks of 64 frames, in one half of a cache line: a request for one
+/* The marks of 64 frames, in a cache line of their own: a request for one
  * frame looks at one line. */
 #define MARK_GROUP 64u
 struct marks {
 	uint64_t words[MARK_KINDS];
-};
+} __attribute__((aligned(64)));
 
 /* Consecutive frames; none when count is 0. */
 struct span {
@@ -72,6 +74,11 @@ static inline size_t mark_groups(size_t frames)
 void mark_set(struct marks *marks, enum mark kind, struct span s);
 void mark_clear(struct marks *marks, enum mark kind, struct span s);
 
+/* Sets it on those frames of `s` that have all of `with` and none of `without`
+ * (sets of MARK_BIT) at some moment of the call. */
+void mark_set_which(struct marks *marks, enum mark kind, unsigned with,
+		    unsigned without, struct span s);
+
 /* How many frames of `s` have this mark. */
 size_t mark_count(const struct marks *marks, enum mark kind, struct span s);
 
@@ -87,6 +94,10 @@ size_t mark_count_which(const struct marks *marks, unsigned with,
  */
 struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
 		     bool *have);
+
+/* The same for frames that have all of `with` and none of `without`. */
+struct span mark_run_which(const struct marks *marks, unsigned with,
+			   unsigned without, struct span s, bool *have);
 
 /*
  * Takes LIVE away, each frame exactly once: of several takers that race for

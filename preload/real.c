@@ -3,11 +3,13 @@
 
 #include "preload/real.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/auxv.h>
 #include <sys/stat.h>
+#include <time.h>
 
 long real_result(long result)
 {
@@ -39,6 +41,14 @@ size_t real_threads(void)
 	return st.st_nlink - 2;
 }
 
+/* Since glibc 2.32. */
+extern char __libc_single_threaded __attribute__((weak));
+
+bool real_alone(void)
+{
+	return &__libc_single_threaded && __libc_single_threaded;
+}
+
 unsigned real_cpu(void)
 {
 	int saved = errno;
@@ -48,6 +58,30 @@ unsigned real_cpu(void)
 		return (unsigned)cpu;
 	errno = saved;
 	return 0;
+}
+
+/* The kernel's own function: libc's could be another library's by now, and
+ * where the vDSO has no such clock it would be a system call. */
+static int (*read_clock)(clockid_t, struct timespec *);
+
+void real_clock_start(void)
+{
+	static const char *const names[] = { "__vdso_clock_gettime",
+					     "__kernel_clock_gettime" };
+	void *vdso = dlopen("linux-vdso.so.1", RTLD_LAZY | RTLD_NOLOAD);
+
+	for (size_t i = 0; vdso && !read_clock && i < 2; i++)
+		*(void **)&read_clock = dlsym(vdso, names[i]);
+}
+
+uint64_t real_clock_ms(void)
+{
+	struct timespec now;
+
+	if (!read_clock || read_clock(CLOCK_MONOTONIC_COARSE, &now))
+		return 0;
+	return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000 +
+	       1;
 }
 
 long real_open(const char *path, int flags, mode_t mode)

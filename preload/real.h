@@ -51,9 +51,18 @@ size_t real_page_size(void);
 /* Number of threads of this process, 0 when /proc does not tell. */
 size_t real_threads(void);
 
+/* Whether this is the only thread, as libc knows; false when it does not. */
+bool real_alone(void);
+
 /* The processor that runs this thread, 0 when it is not known: a load from
  * libc's restartable-sequence area where there is one. */
 unsigned real_cpu(void);
+
+/* Milliseconds of a clock that only goes forward, in steps of a few; never 0.
+ * It is read without a system call; 0 where that cannot be (no vDSO), and
+ * before real_clock_start, which is to be called once, in the constructor. */
+void real_clock_start(void);
+uint64_t real_clock_ms(void);
 
 /* Memory */
 

@@ -102,15 +102,8 @@ static void fragmentation(struct say *say, const struct arena_figures *f)
 	end(say);
 }
 
-static void member_null(struct say *say, const char *key)
-{
-	say_json_key(say, key);
-	say_text(say, "null");
-	say->comma = true;
-}
-
-/* No one can tell a free from another processor from one of our own whose tree
- * has been exchanged since. */
+/* Without remote_puts: no one can tell a free from another processor from one
+ * of our own whose tree has been exchanged since. */
 static void allocator(struct say *say, const struct report_data *d)
 {
 	const llfree_counters_t *c = &d->arena.counters;
@@ -125,7 +118,6 @@ static void allocator(struct say *say, const struct report_data *d)
 	member_u64(say, "demotions", c->demotions);
 	member_u64(say, "raids", c->raids);
 	member_u64(say, "cas_retries", c->retries);
-	member_null(say, "remote_puts");
 	end(say);
 }
 

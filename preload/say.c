@@ -267,6 +267,12 @@ void say_json_u64(struct say *say, uint64_t value)
 	say_u64(say, value);
 }
 
+void say_json_i64(struct say *say, int64_t value)
+{
+	json_element(say);
+	say_i64(say, value);
+}
+
 void say_json_bool(struct say *say, bool value)
 {
 	json_element(say);

@@ -75,6 +75,7 @@ void say_json_open(struct say *say, char bracket);
 void say_json_close(struct say *say, char bracket);
 void say_json_key(struct say *say, const char *key);
 void say_json_u64(struct say *say, uint64_t value);
+void say_json_i64(struct say *say, int64_t value);
 void say_json_bool(struct say *say, bool value);
 /* Escaped; bytes that are not UTF-8 become U+FFFD. */
 void say_json_string(struct say *say, const char *text);

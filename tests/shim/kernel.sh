@@ -15,8 +15,8 @@ same() {
 	diff "$tmp/kernel" "$tmp/shim"
 }
 
-for name in advise alter contents errors fork full guards limits lockall \
-	mremap placed sandbox signals spawn strict threads unmap; do
+for name in advise alter contents decay errors fork full guards limits lockall \
+	mremap placed sandbox signals spawn strict threads unmap warm; do
 	tap_ok "$name: the same as without the library" same "$name"
 done
 

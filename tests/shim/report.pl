@@ -33,7 +33,7 @@ my %keys = (
 		qw(altered/frames altered/remaps)],
 	string => [qw(program exit hooks/why_not settings/stats)],
 	there => [map { "allocator/$_" } qw(slot_hits reservations steals demotions
-			cas_retries remote_puts)],
+			cas_retries)],
 	bool => [qw(hooks/libc hooks/brk balanced)],
 	array => [qw(served_by_size fragmentation/free_per_huge_histogram)],
 );

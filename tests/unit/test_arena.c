@@ -24,6 +24,7 @@
 #define PAGE 4096u
 #define TREE LLFREE_ALIGN
 #define TREES 4u
+#define DECAY 1000u /* milliseconds */
 #define RW (PROT_READ | PROT_WRITE)
 
 /* What the kernel refuses at the moment, with ENOMEM. */
@@ -64,6 +65,11 @@ static unsigned fake_cpu(void)
 	return 0;
 }
 
+static bool fake_alone(void)
+{
+	return false;
+}
+
 static const struct arena_os kernel = {
 	.mmap = fake_mmap,
 	.munmap = real_munmap,
@@ -73,6 +79,7 @@ static const struct arena_os kernel = {
 	.munlock = real_munlock,
 	.mincore = fake_mincore,
 	.cpu = fake_cpu,
+	.alone = fake_alone,
 };
 
 static int start(void **state)
@@ -81,6 +88,7 @@ static int start(void **state)
 		.bytes = TREES * TREE,
 		.page = PAGE,
 		.cores = 1,
+		.decay = DECAY,
 		.hint = getauxval(AT_RANDOM),
 	};
 
@@ -422,6 +430,154 @@ static void locked(void **state)
 	put(p, PAGE);
 }
 
+/* ------------------------------------------------------------------------ */
+/* Giving back                                                               */
+
+static uint64_t now; /* for arena_age */
+
+static void later(uint64_t ms)
+{
+	now += ms;
+	arena_age(now, SIZE_MAX);
+}
+
+/* Two rounds, after which nothing is old, or dirty. */
+static void all_back(void)
+{
+	later(10 * DECAY);
+	later(10 * DECAY);
+}
+
+static size_t dirty_pages(void)
+{
+	struct arena_figures f;
+
+	arena_figures(&f);
+	return f.dirty;
+}
+
+static void use(size_t len)
+{
+	char *p = get(len);
+
+	memset(p, 'u', len);
+	put(p, len);
+}
+
+static void old_goes_back(void **state)
+{
+	(void)state;
+	all_back();
+	use(100 * PAGE);
+	assert_int_equal(dirty_pages(), 100);
+	later(DECAY);
+	later(DECAY - 1);
+	assert_int_equal(dirty_pages(), 100);
+	later(1);
+	assert_int_equal(dirty_pages(), 0);
+}
+
+static void what_is_used_again_stays(void **state)
+{
+	char *p = get(100 * PAGE);
+
+	(void)state;
+	all_back();
+	memset(p, 'u', 100 * PAGE);
+	put(p, 100 * PAGE);
+	later(DECAY);
+	assert_true(arena_get_at((uintptr_t)p, 40 * PAGE));
+	assert_true(is_filled(p, 40 * PAGE, 0));
+	put(p, 40 * PAGE);
+	later(DECAY);
+	assert_int_equal(dirty_pages(), 40);
+	assert_true(arena_get_at((uintptr_t)p, 100 * PAGE));
+	assert_true(is_filled(p, 100 * PAGE, 0));
+	put(p, 100 * PAGE);
+	all_back();
+}
+
+static void in_portions(void **state)
+{
+	size_t before, after;
+
+	(void)state;
+	all_back();
+	for (int i = 0; i < 3; i++)
+		use(8 * HUGE / LLFREE_TREE_CHILDREN);
+	before = dirty_pages();
+	assert_true(before >= 512);
+	later(DECAY);
+	for (now += DECAY; before; before = after) {
+		arena_age(now, ARENA_PURGE);
+		after = dirty_pages();
+		assert_true(after < before && before - after <= 512);
+	}
+}
+
+static void whole_ones_first(void **state)
+{
+	char *p = get(100 * PAGE), *q;
+
+	(void)state;
+	all_back();
+	for (int i = 0; i < 3; i++)
+		use(HUGE);
+	q = get(HUGE);
+	put(p + 50 * PAGE, 50 * PAGE);
+	put(q, HUGE);
+	later(DECAY);
+	now += DECAY;
+	assert_int_equal(dirty_pages(), 512 + 50);
+	arena_age(now, ARENA_PURGE);
+	assert_int_equal(dirty_pages(), 50);
+	put(p, 50 * PAGE);
+	all_back();
+}
+
+/* Others go back when there are too many, and what is freed stays. */
+static void too_many(void **state)
+{
+	char *p[20];
+
+	(void)state;
+	all_back();
+	for (size_t i = 0; i < 20; i++)
+		p[i] = get(100 * PAGE);
+	for (size_t i = 0; i < 20; i++)
+		put(p[i], 100 * PAGE);
+	assert_in_range(dirty_pages(), 1, 300);
+	all_back();
+}
+
+static void refuses_to_take_it(void **state)
+{
+	(void)state;
+	all_back();
+	use(100 * PAGE);
+	refuse.madvise = true;
+	later(DECAY);
+	later(DECAY);
+	assert_int_equal(dirty_pages(), 100);
+	refuse.madvise = false;
+	later(DECAY);
+	assert_int_equal(dirty_pages(), 0);
+}
+
+/* Trees that were in use before come first. */
+static void same_trees_again(void **state)
+{
+	struct arena_figures before, after;
+
+	(void)state;
+	use(TREE);
+	arena_figures(&before);
+	for (int i = 0; i < 10; i++)
+		use(TREE / 2 + PAGE);
+	arena_figures(&after);
+	assert_int_equal(after.online, before.online);
+}
+
 #define TEST(name) cmocka_unit_test_teardown(name, nothing_in_use)
 
 /* Its run-time library owns the addresses that the arena would live at. */
@@ -443,6 +599,13 @@ int main(void)
 		TEST(freed_once),
 		TEST(parts),
 		TEST(locked),
+		TEST(old_goes_back),
+		TEST(what_is_used_again_stays),
+		TEST(in_portions),
+		TEST(whole_ones_first),
+		TEST(too_many),
+		TEST(refuses_to_take_it),
+		TEST(same_trees_again),
 	};
 
 	if (__tsan_init) {

@@ -42,6 +42,7 @@ static void defaults(void **state)
 	assert_int_equal(settings.profile_top, 10);
 	assert_int_equal(settings.hook, CONFIG_HOOK_BRK);
 	assert_int_equal(settings.strict, 0);
+	assert_int_equal(settings.decay_ms, 10000);
 	assert_true(settings.arena >= UINT64_C(1) << 30);
 	assert_true(settings.max_region <= settings.arena);
 }
@@ -58,6 +59,7 @@ static void all_of_them(void **state)
 		(char[]){ "LLFREE_ARENA=1G" },
 		(char[]){ "LLFREE_MAX_REGION=64m" },
 		(char[]){ "LLFREE_STRICT=1" },
+		(char[]){ "LLFREE_DECAY_MS=-1" },
 		NULL,
 	};
 	struct config settings;
@@ -73,6 +75,7 @@ static void all_of_them(void **state)
 	assert_int_equal(settings.arena, UINT64_C(1) << 30);
 	assert_int_equal(settings.max_region, 64 << 20);
 	assert_int_equal(settings.strict, 1);
+	assert_int_equal(settings.decay_ms, CONFIG_NEVER);
 }
 
 static void sizes(void **state)

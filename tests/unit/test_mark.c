@@ -114,6 +114,33 @@ static void runs(void **state)
 			 0);
 }
 
+static void combinations(void **state)
+{
+	bool have;
+
+	(void)state;
+	mark_set(marks, MARK_DIRTY, span(60, 200));
+	mark_set(marks, MARK_LIVE, span(100, 20));
+	mark_set_which(marks, MARK_OLD, MARK_BIT(MARK_DIRTY),
+		       MARK_BIT(MARK_LIVE), span(70, 150));
+	assert_int_equal(mark_count(marks, MARK_OLD, span(0, FRAMES)), 130);
+	assert_int_equal(mark_count(marks, MARK_OLD, span(70, 30)), 30);
+	assert_int_equal(mark_count(marks, MARK_OLD, span(120, 100)), 100);
+	assert_span(mark_run_which(marks, MARK_BIT(MARK_DIRTY),
+				   MARK_BIT(MARK_LIVE), span(50, 900), &have),
+		    50, 10);
+	assert_false(have);
+	assert_span(mark_run_which(marks, MARK_BIT(MARK_DIRTY),
+				   MARK_BIT(MARK_LIVE), span(60, 900), &have),
+		    60, 40);
+	assert_true(have);
+	assert_span(mark_run_which(marks,
+				   MARK_BIT(MARK_DIRTY) | MARK_BIT(MARK_OLD), 0,
+				   span(120, 900), &have),
+		    120, 100);
+	assert_true(have);
+}
+
 static void takes_what_is_live(void **state)
 {
 	struct take take;
@@ -214,6 +241,7 @@ int main(void)
 		cmocka_unit_test_setup(set_and_clear, clear_all),
 		cmocka_unit_test_setup(kinds_are_apart, clear_all),
 		cmocka_unit_test_setup(runs, clear_all),
+		cmocka_unit_test_setup(combinations, clear_all),
 		cmocka_unit_test_setup(takes_what_is_live, clear_all),
 		cmocka_unit_test_setup(takes_whole_groups, clear_all),
 		cmocka_unit_test_setup(gives_the_rest_back, clear_all),

@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * Giving memory back. Free frames are taken through the allocator while they
+ * are emptied, so no one else is served them meanwhile, and are free again
+ * afterwards: as anyone who asks for them and frees them at once.
+ *
+ * There are two reasons to give back. Too much is dirty for what the program
+ * does (gauge.h): then the call that made it too much purges others, as many
+ * frames as it has changed and a few more. Or it is dirty for too long: a hand
+ * goes round all huge frames, and what it finds dirty it marks as old; what it
+ * finds old, one round later, has not been used since. Both begin with whole
+ * huge frames.
+ */
+#include "preload/arena-inner.h"
+
+#define HUGE ((size_t)LLFREE_HUGE_SIZE)
+
+/* Huge frames that one call looks at, to find some that are dirty. */
+#define LOOK 64u
+/* Beyond what a call has to purge: so the next ones need not. */
+#define AHEAD 64u
+
+#define DIRTY MARK_BIT(MARK_DIRTY)
+#define OLD MARK_BIT(MARK_OLD)
+#define LIVE MARK_BIT(MARK_LIVE)
+
+/* Empties those of the frames, which are ours for the moment, that have all of
+ * the marks; as many as wanted. The others first: what was used last is more
+ * likely at the beginning. */
+static size_t empty_some(struct span s, unsigned marks, size_t wanted)
+{
+	size_t emptied = 0;
+
+	for (size_t end = span_end(s); end > s.first && emptied < wanted;) {
+		size_t at = (end - 1) / MARK_GROUP * MARK_GROUP;
+		struct span rest = span_from(span_before(s, end), at);
+
+		for (end = rest.first; rest.count;) {
+			bool have;
+			struct span run = mark_run_which(arena.marks, marks, 0,
+							 rest, &have);
+
+			rest = span_from(rest, span_end(run));
+			if (!have || !page_empty(run))
+				continue;
+			mark_clear(arena.marks, MARK_DIRTY, run);
+			emptied += run.count;
+		}
+	}
+	return emptied;
+}
+
+static size_t empty_all(struct span s)
+{
+	size_t dirty = mark_count(arena.marks, MARK_DIRTY, s);
+
+	if (!page_empty(s))
+		return 0;
+	mark_clear(arena.marks, MARK_DIRTY, s);
+	return dirty;
+}
+
+static llfree_request_t borrowing(void)
+{
+	return llreq(0, CLASS_BORROWED, ll_none());
+}
+
+static frame_id_t number_in(const struct pool *pool, struct span s)
+{
+	return frame_id(s.first - pool->frames.first);
+}
+
+static bool borrow(const struct pool *pool, struct span s)
+{
+	frame_id_optional_t at = frame_id_some(number_in(pool, s));
+
+	return llfree_is_ok(llfree_get_range(pool->llfree, at, s.count,
+					     borrowing()));
+}
+
+static void give_back(const struct pool *pool, struct span s)
+{
+	llfree_put_range(pool->llfree, number_in(pool, s), s.count,
+			 borrowing());
+}
+
+/* Frames that are free, it seems: how many were given back. */
+static size_t purge_free(struct span s, unsigned marks, size_t wanted)
+{
+	const struct pool *pool = arena_pool(s.first);
+	size_t dirty, purged;
+
+	if (!borrow(pool, s))
+		return 0;
+	dirty = mark_count(arena.marks, MARK_DIRTY, s);
+	if (dirty <= wanted &&
+	    dirty == mark_count_which(arena.marks, marks, 0, s))
+		purged = empty_all(s);
+	else
+		purged = empty_some(s, marks, wanted);
+	gauge_change(0, -(int64_t)purged);
+	give_back(pool, s);
+	return purged;
+}
+
+static bool is_whole(struct span huge)
+{
+	const struct pool *pool = arena_pool(huge.first);
+
+	return llfree_stats_at(pool->llfree, number_in(pool, huge),
+			       LLFREE_HUGE_ORDER)
+		       .free_huge != 0;
+}
+
+static size_t purge_parts(struct span s, unsigned marks, size_t wanted)
+{
+	size_t purged = 0;
+
+	while (s.count && purged < wanted) {
+		bool have;
+		struct span run = mark_run_which(arena.marks, marks, LIVE, s,
+						 &have);
+
+		if (have)
+			purged += purge_free(run, marks, wanted - purged);
+		s = span_from(s, span_end(run));
+	}
+	return purged;
+}
+
+/* How much of a huge frame: only if it is free, or also parts of it. */
+enum extent { WHOLE, PARTS };
+
+static size_t purge_huge(size_t huge, unsigned marks, enum extent extent,
+			 size_t wanted)
+{
+	struct span s = span(huge * HUGE, HUGE);
+
+	if (!mark_count_which(arena.marks, marks, LIVE, s))
+		return 0;
+	if (is_whole(s))
+		return purge_free(s, marks, wanted);
+	return extent == PARTS ? purge_parts(s, marks, wanted) : 0;
+}
+
+/* ------------------------------------------------------------------------ */
+/* A hand that goes round                                                    */
+
+/* The number of huge frames that may be borrowed by a call about `frame`. */
+static size_t within_reach(size_t frame)
+{
+	size_t border = span_end(arena.pools[POOL_REGIONS].frames);
+
+	return (frame >= border || arena.os->alone() ? arena.frames : border) /
+	       HUGE;
+}
+
+/* The next huge frame of ours before `end`, which `hand` then has passed;
+ * `end` when there is none. One thread gets it, of several. */
+static size_t next_huge(size_t *hand, size_t end)
+{
+	size_t at = __atomic_load_n(hand, __ATOMIC_RELAXED);
+	size_t next = at;
+
+	do {
+		next = at;
+		while (next < end && !frame_online(next * HUGE % arena.frames))
+			next += LLFREE_TREE_CHILDREN -
+				next % LLFREE_TREE_CHILDREN;
+		if (next >= end)
+			return end;
+	} while (!__atomic_compare_exchange_n(hand, &at, next + 1, false,
+					      __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	return next;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Too much                                                                  */
+
+static size_t purge_hand;
+
+static size_t purge_some(size_t all, enum extent extent, size_t wanted)
+{
+	size_t purged = 0;
+
+	for (unsigned i = 0; i < LOOK && purged < wanted; i++) {
+		size_t huge = next_huge(&purge_hand, all);
+
+		if (huge >= all)
+			__atomic_store_n(&purge_hand, 0, __ATOMIC_RELAXED);
+		else
+			purged += purge_huge(huge, DIRTY, extent,
+					     wanted - purged);
+	}
+	return purged;
+}
+
+void purge_excess(struct span changed)
+{
+	size_t wanted = gauge_excess(), all;
+
+	if (__builtin_expect(!wanted, 1) || arena_is_locked())
+		return;
+	all = within_reach(changed.first);
+	if (wanted > changed.count + AHEAD)
+		wanted = changed.count + AHEAD;
+	if (purge_some(all, WHOLE, wanted) < wanted)
+		purge_some(all, PARTS, wanted);
+}
+
+/* ------------------------------------------------------------------------ */
+/* Too long                                                                  */
+
+/* A round: all huge frames once for whole ones, and once more for parts. */
+static struct {
+	uint64_t began; /* when */
+	size_t hand;
+} aging;
+
+static size_t age_huge(size_t huge)
+{
+	size_t all = arena.frames / HUGE, purged = 0;
+	enum extent extent = huge < all ? WHOLE : PARTS;
+
+	if (huge % all < within_reach(0))
+		purged = purge_huge(huge % all, DIRTY | OLD, extent, SIZE_MAX);
+	if (extent == PARTS)
+		mark_set_which(arena.marks, MARK_OLD, DIRTY, LIVE,
+			       span(huge % all * HUGE, HUGE));
+	return purged;
+}
+
+/* Whether a round is under way. */
+static bool is_round(uint64_t now)
+{
+	uint64_t began = __atomic_load_n(&aging.began, __ATOMIC_RELAXED);
+	size_t hand = __atomic_load_n(&aging.hand, __ATOMIC_RELAXED);
+
+	if (hand < 2 * (arena.frames / HUGE))
+		return true;
+	if (now - began < arena.decay ||
+	    !__atomic_compare_exchange_n(&aging.began, &began, now, false,
+					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
+		return false;
+	gauge_forget();
+	__atomic_store_n(&aging.hand, 0, __ATOMIC_RELAXED);
+	return true;
+}
+
+void arena_age(uint64_t now, size_t budget)
+{
+	size_t end = 2 * (arena.frames / HUGE);
+
+	if (arena_state() != ARENA_READY || !arena.decay ||
+	    arena.decay == ARENA_NEVER || arena_is_locked() || !is_round(now))
+		return;
+	while (budget) {
+		size_t huge = next_huge(&aging.hand, end);
+		size_t cost;
+
+		if (huge == end) {
+			__atomic_store_n(&aging.hand, end, __ATOMIC_RELAXED);
+			break;
+		}
+		cost = age_huge(huge) ? ARENA_PURGE : 1;
+		budget -= cost < budget ? cost : budget;
+	}
+}
+
+void purge_set_up(void)
+{
+	aging.hand = 2 * (arena.frames / HUGE);
+}

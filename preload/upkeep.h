@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * What there is to do from time to time: memory that has been free for long
+ * goes back to the kernel. It is done in small portions on calls of the
+ * program, of which every eighth (or a long one) looks at the clock. A program
+ * that makes no calls keeps what it has.
+ *
+ * Any thread may call this, signal handlers included. Nothing here locks,
+ * allocates or touches errno.
+ */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The clock, before the program can forbid system calls; when to look at it.
+ * Once, in the constructor. */
+void upkeep_start(void);
+
+void upkeep_look(void);
+
+/* Counts calls, and 64 KiB as one more. */
+#define UPKEEP_CALLS 8u
+extern __thread unsigned upkeep_calls;
+
+/* After a call that was about `len` bytes. */
+static inline void upkeep_after(size_t len)
+{
+	upkeep_calls += 1 + (unsigned)(len >> 16 & 0xff);
+	if (__builtin_expect(upkeep_calls >= UPKEEP_CALLS, 0))
+		upkeep_look();
+}
