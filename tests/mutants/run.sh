@@ -13,6 +13,7 @@
 #
 #   # caught by: tests/unit/NAME [COMPILER FLAG]...
 #   # caught by: tests/model/interleavings FAMILY
+#   # caught by: tests/fuzz/replay ARG...
 #   # caught by: nothing on x86
 #
 # The last kind is in the table, and not in what has to be caught.
@@ -55,6 +56,7 @@ build() {
 		rm "$tmp/lib/pool.c" "$tmp/lib/superblock.c"
 		set -- "$srcdir"/tests/model/*.c
 		;;
+	tests/fuzz/*) set -- "$srcdir"/tests/fuzz/*.c "$tmp"/lib/platform/*.c ;;
 	*)
 		program=$1
 		shift
@@ -71,7 +73,7 @@ build() {
 # PROGRAM [ARG]...: what was compiled, with its arguments if it takes any.
 run() {
 	case $1 in
-	tests/model/*) shift ;;
+	tests/model/* | tests/fuzz/*) shift ;;
 	*) set -- ;;
 	esac
 	# shellcheck disable=SC3045 # every shell that is used as sh has it

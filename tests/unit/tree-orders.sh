@@ -8,8 +8,7 @@
 . "$srcdir/tests/tap.sh"
 
 tests="test_values test_init test_getput test_range test_bulk test_trees
-test_classes test_debug test_traps test_traps_undo test_recover
-test_fuzz_model"
+test_classes test_debug test_traps test_traps_undo test_recover"
 
 echo '#include <setjmp.h>
 #include <stdarg.h>
@@ -33,10 +32,13 @@ build() { # ORDER
 		$CC $flags "$srcdir/tests/unit/$t.c" ./*.o -lcmocka -o "$t" ||
 			return
 	done
+	$CC $flags "$srcdir"/tests/fuzz/*.c ./*.o -lcmocka -o fuzz
 }
 
-run() { # ORDER TEST
-	LLFREE_TEST_SECONDS=0.5 timeout 300 "$tmp/$1/$2"
+run() { # ORDER TEST [ARG]...
+	program=$tmp/$1/$2
+	shift 2
+	LLFREE_TEST_SECONDS=0.5 timeout 300 "$program" "$@"
 }
 
 order=0
@@ -45,6 +47,7 @@ while test $order -le 9; do
 	for t in $tests; do
 		tap_ok "order $order, $t" run $order "$t"
 	done
+	tap_ok "order $order, fuzz" run $order fuzz --random 500 1
 	rm -rf "${tmp:?}/$order"
 	order=$((order + 1))
 done
