@@ -53,11 +53,16 @@ static long on_hole(const struct alter *a)
 
 static long part_of(const struct alter *a, const struct arena_part *part)
 {
+	long result;
+
 	if (part->kind == PART_HOLE)
 		return part->start == a->addr ? on_hole(a) : -a->hole_error;
-	if (a->alters)
-		arena_alter(part->start, part->len, MARK_ALTERED);
-	return call(a, part->start, part->len);
+	if (!a->alters)
+		return call(a, part->start, part->len);
+	arena_alter(part->start, part->len, MARK_ALTERED);
+	result = call(a, part->start, part->len);
+	arena_alter(part->start, part->len, MARK_ALTERED);
+	return result;
 }
 
 long alter_range(const struct alter *a)

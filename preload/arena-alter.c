@@ -3,17 +3,22 @@
 
 #include "preload/arena-inner.h"
 
+/* Frames that are not live as well: one may be on its way to someone. */
 void arena_alter(uintptr_t addr, size_t len, enum mark mark)
 {
 	struct arena_part part;
 
 	for (uintptr_t at = addr; at < addr + len; at += part.len) {
-		part = arena_part(at, addr + len);
-		if (part.kind != PART_LIVE)
+		struct span s;
+
+		part = arena_place(at, addr + len);
+		if (part.kind == PART_KERNEL)
 			continue;
-		mark_set(arena.marks, mark, span_of(at, part.len));
-		if (mark == MARK_ALTERED)
-			stats_count(STAT_FRAMES_ALTERED, part.len / FRAME);
+		s = span_of(at, part.len);
+		if (stats_on && mark == MARK_ALTERED)
+			stats_count(STAT_FRAMES_ALTERED,
+				    s.count - mark_count(arena.marks, mark, s));
+		mark_set(arena.marks, mark, s);
 	}
 }
 
@@ -43,7 +48,24 @@ static bool claim_frames(struct span s)
 	return true;
 }
 
-static void claim_hole(struct arena_claims *claims, struct arena_part hole)
+/*
+ * Frames of a hole that cannot be had are on their way in another thread: soon
+ * they are free, or live. If that thread never goes on, or is gone with a
+ * fork, they are no one's, and stay so: after some time we go on as well.
+ */
+#define CLAIM_TRIES 1200u
+
+static void claim_page(struct span s, unsigned *tries)
+{
+	while (!claim_frames(s) &&
+	       mark_count(arena.marks, MARK_LIVE, s) != s.count &&
+	       ++*tries < CLAIM_TRIES)
+		if (!arena_is_modest())
+			arena.os->give_way(*tries);
+}
+
+static void claim_hole(struct arena_claims *claims, struct arena_part hole,
+		       unsigned *tries)
 {
 	struct span s = span_of(hole.start, hole.len);
 	size_t page = arena.page_frames;
@@ -53,19 +75,22 @@ static void claim_hole(struct arena_claims *claims, struct arena_part hole)
 			claims->holes[claims->count++] = hole;
 		return;
 	}
-	for (size_t i = 0; s.count > page && i < s.count; i += page)
-		claim_frames(span(s.first + i, page));
+	for (size_t i = 0; i < s.count; i += page)
+		claim_page(span(s.first + i, page), tries);
 }
 
 static struct arena_claims claim_holes(uintptr_t addr, size_t len)
 {
 	struct arena_claims claims = { .addr = addr, .len = len };
 	struct arena_part part;
+	unsigned tries = 0;
 
 	for (uintptr_t at = addr; at < addr + len; at += part.len) {
 		part = arena_part(at, addr + len);
 		if (part.kind == PART_HOLE)
-			claim_hole(&claims, part);
+			claim_hole(&claims, part, &tries);
+		else if (part.kind == PART_KERNEL)
+			arena_disown(at, part.len);
 	}
 	return claims;
 }

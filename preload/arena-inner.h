@@ -155,12 +155,15 @@ llfree_classing_t arena_classing(size_t cores);
  * there are none. */
 struct span arena_allocate(frame_id_optional_t at, size_t count);
 void arena_deallocate(struct span s);
+/* Of trees that are not ours yet: never will be. */
+void arena_disown(uintptr_t addr, size_t len);
 /* The exact figures of the tree, as llfree_stats_at. */
 ll_stats_t arena_tree_stats(size_t tree);
 
 /* arena-page.c: for frames that no one else may touch now. */
 
-/* A fresh mapping: 0 or -errno. Without access the frames count as altered. */
+/* A fresh mapping: 0 or -errno. Without access the frames count as altered.
+ * When it fails all are as altered as one of them was. */
 long page_fresh(struct span s, int prot);
 /* Gives contents back to the kernel; false when it refuses. */
 bool page_empty(struct span s);

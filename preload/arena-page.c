@@ -17,16 +17,20 @@
 long page_fresh(struct span s, int prot)
 {
 	void *addr = address_of(s.first);
-	long at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED,
-				 -1, 0);
+	bool altered = mark_count(arena.marks, MARK_ALTERED, s) != 0;
+	long at;
 
-	if (at != (long)addr)
-		return at;
-	mark_clear(arena.marks, MARK_DIRTY, s);
+	/* Before, so that a mark that comes with someone's later mapping over
+	 * ours is not lost. */
+	mark_clear(arena.marks, MARK_ALTERED, s);
 	mark_clear(arena.marks, MARK_MOVED, s);
-	if (prot == READ_WRITE)
-		mark_clear(arena.marks, MARK_ALTERED, s);
-	else
+	at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED, -1, 0);
+	if (at != (long)addr) {
+		mark_set(arena.marks, altered ? MARK_ALTERED : MARK_MOVED, s);
+		return at;
+	}
+	mark_clear(arena.marks, MARK_DIRTY, s);
+	if (prot != READ_WRITE)
 		mark_set(arena.marks, MARK_ALTERED, s);
 	stats_count(STAT_REMAPS, 1);
 	return 0;

@@ -165,6 +165,21 @@ static uint8_t tree_bring(size_t tree)
 	return arena_tree_state(tree);
 }
 
+void arena_disown(uintptr_t addr, size_t len)
+{
+	uintptr_t base = arena_range.base, end = addr + len;
+
+	addr = addr > base ? addr : base;
+	end = end < base + arena_range.bytes ? end : base + arena_range.bytes;
+	addr -= (addr - base) % LLFREE_ALIGN;
+	for (; addr < end; addr += LLFREE_ALIGN) {
+		uint8_t off = TREE_OFF;
+
+		tree_change(frame_of(addr) / LLFREE_TREE_SIZE, &off,
+			    TREE_FOREIGN);
+	}
+}
+
 void arena_forget_threads(void)
 {
 	for (size_t t = 0; t < arena.trees; t++)
@@ -383,18 +398,22 @@ static void retire_contents(struct span s, enum leave leave)
 	gauge_change(0, (int64_t)s.count);
 }
 
-/* Undoes what was done to the mappings of freed frames. A refusal counts only
- * where something was altered: what was only moved can stay. */
-static long restore_mappings(struct span s, enum leave leave)
+/* Undoes what was done to the mappings of the first of the freed frames, which
+ * *s becomes. A refusal counts only where something was altered: what was only
+ * moved can stay. */
+static long restore_mappings(struct span *s, enum leave leave)
 {
-	long failed = page_fresh(s, READ_WRITE);
+	bool altered;
+	long failed;
 
+	*s = mark_run(arena.marks, MARK_BIT(MARK_ALTERED), *s, &altered);
+	failed = page_fresh(*s, READ_WRITE);
 	if (!failed)
-		stats_count(STAT_FRAMES_RETURNED, s.count);
-	else if (mark_count(arena.marks, MARK_ALTERED, s))
+		stats_count(STAT_FRAMES_RETURNED, s->count);
+	else if (altered)
 		return failed;
 	else
-		retire_contents(s, leave);
+		retire_contents(*s, leave);
 	return 0;
 }
 
@@ -409,7 +428,7 @@ static long free_part(struct span *s, enum leave leave)
 	if (close_when_freed())
 		failed = page_fresh(run, PROT_NONE);
 	else if (apart)
-		failed = restore_mappings(run, leave);
+		failed = restore_mappings(&run, leave);
 	else
 		retire_contents(run, leave);
 	if (failed)

@@ -24,8 +24,9 @@
  * over it) is undone by a fresh mapping as soon as the frame is freed.
  *
  * All functions may run beside each other on any thread and in signal
- * handlers; none locks, waits, allocates or touches errno. A thread that
- * never goes on keeps the frames it was about to hand out or to free.
+ * handlers; none locks, allocates or touches errno, and none waits but
+ * arena_claim, for some milliseconds at most. A thread that never goes on
+ * keeps the frames it was about to hand out or to free.
  *
  * Results are as the kernel's: 0 or an address, or -errno. Lengths and
  * addresses are in bytes and whole pages unless said otherwise.
@@ -51,6 +52,7 @@ struct arena_os {
 	long (*mincore)(void *addr, size_t len, unsigned char *vec);
 	unsigned (*cpu)(void);
 	bool (*alone)(void); /* no other thread is there */
+	void (*give_way)(unsigned tries); /* to threads that go on */
 };
 
 struct arena_options {
@@ -156,12 +158,16 @@ long arena_unmap(uintptr_t addr, size_t len, struct arena_tally *tally);
 
 /* Altering */
 
-/* Before the kernel changes what live frames are mapped to: see MARK_. */
+/* Before and after the kernel changes what frames are mapped to: see MARK_.
+ * After, because what another thread has free or on its way meanwhile may have
+ * been mapped afresh in between. */
 void arena_alter(uintptr_t addr, size_t len, enum mark mark);
 
 /*
- * Before something is mapped over [addr, addr + len): makes what is ours there
- * the program's, and altered. When the kernel fails to map it,
+ * Before something is mapped over [addr, addr + len), and again after: makes
+ * what is ours there the program's, and altered; trees that are not ours yet
+ * never will be. What is on its way in another thread is waited for a moment.
+ * When the kernel fails to map it,
  * arena_claim_undo frees what was free before, and maps afresh what the kernel
  * has taken away nevertheless.
  */

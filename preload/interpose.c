@@ -57,6 +57,7 @@ static const struct arena_os kernel = {
 	.mincore = real_mincore,
 	.cpu = real_cpu,
 	.alone = real_alone,
+	.give_way = real_give_way,
 };
 
 /* The sanitizers' run-time libraries know every mapping of their program. */
@@ -244,7 +245,7 @@ static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
 		at = real_mmap(addr, len, prot, flags, fd, offset);
 	if (real_failed(at))
 		arena_claim_undo(&claims);
-	else if (!(flags & MAP_FIXED))
+	else
 		arena_claim((uintptr_t)at, whole_pages(len));
 	return at;
 }
@@ -535,6 +536,8 @@ EXPORT void *shmat(int id, const void *addr, int flags)
 	at = real_syscall(SYS_shmat, id, (long)addr, flags, 0, 0, 0);
 	if (real_failed(at))
 		arena_claim_undo(&claims);
+	else
+		arena_claim((uintptr_t)at, claims.len);
 	return real_result_ptr(at);
 }
 

@@ -84,6 +84,16 @@ uint64_t real_clock_ms(void)
 	       1;
 }
 
+void real_give_way(unsigned tries)
+{
+	struct timespec pause = { 0, 100000 };
+
+	if (tries < 1000)
+		real_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+	else
+		real_ppoll(NULL, 0, &pause);
+}
+
 long real_open(const char *path, int flags, mode_t mode)
 {
 	return real_openat(AT_FDCWD, path, flags, mode);

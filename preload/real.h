@@ -64,6 +64,10 @@ unsigned real_cpu(void);
 void real_clock_start(void);
 uint64_t real_clock_ms(void);
 
+/* Lets other threads run: at first others of this processor, after a thousand
+ * tries for 100 us. */
+void real_give_way(unsigned tries);
+
 /* Memory */
 
 static inline long real_mmap(void *addr, size_t len, int prot, int flags,

@@ -80,6 +80,7 @@ static const struct arena_os kernel = {
 	.mincore = fake_mincore,
 	.cpu = fake_cpu,
 	.alone = fake_alone,
+	.give_way = real_give_way,
 };
 
 static int start(void **state)

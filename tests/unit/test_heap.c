@@ -48,6 +48,8 @@ static const struct arena_os kernel = {
 	.munlock = real_munlock,
 	.mincore = real_mincore,
 	.cpu = fake_cpu,
+	.alone = real_alone,
+	.give_way = real_give_way,
 };
 
 static uintptr_t base;
