@@ -133,14 +133,18 @@ static long copy_out(const struct move *m)
 	if (real_failed(at))
 		return at;
 	copy_rest(m, (uintptr_t)at, len);
-	arena_free(m->old, m->old_len, LEAVE_DIRTY);
+	if (m->flags & MREMAP_DONTUNMAP)
+		arena_kernel()->madvise((void *)m->old, m->old_len,
+					MADV_DONTNEED);
+	else
+		arena_free(m->old, m->old_len, LEAVE_DIRTY);
 	return at;
 }
 
 /* Only plain memory, and only if nothing of it is on its way already. */
 static bool may_copy_out(const struct move *m)
 {
-	return m->old_len && !(m->flags & MREMAP_DONTUNMAP) &&
+	return m->old_len &&
 	       arena_is_live(m->old, m->old_len, MARK_BIT(MARK_ALTERED)) &&
 	       !arena_kernel()->madvise((void *)m->old, m->old_len,
 					MADV_NORMAL);

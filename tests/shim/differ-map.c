@@ -11,6 +11,7 @@
 #define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
 #define DONTUNMAP 4
 #define NOREPLACE 0x100000
+#define HUGE ((size_t)2 << 20)
 
 struct request {
 	struct place at; /* variable -1 and offset 0: anywhere */
@@ -80,11 +81,15 @@ static struct place last_place(struct world *w, void *at)
 	return (struct place){ at, w->next_variable - 1, 0 };
 }
 
-static void unmap_call(struct world *w, struct place place, size_t len)
+static bool unmap_call(struct world *w, struct place place, size_t len)
 {
+	int result;
+
 	say(w, "show(munmap(%s, %#zx));", name(place), len);
 	errno = UNTOUCHED;
-	came_number(w, munmap(place.at, len));
+	result = munmap(place.at, len);
+	came_number(w, result);
+	return result == 0;
 }
 
 /* What was mapped anywhere becomes a piece, if it is not too large. */
@@ -197,7 +202,12 @@ void op_map_odd(struct world *w)
 	/* What is locked, or grows by itself, is not for a crowd. */
 	if (q.len > 16 * PAGE && q.len < PTRDIFF_MAX)
 		q.flags &= ~(MAP_LOCKED | MAP_GROWSDOWN);
-	if (map_call(w, &q, &at))
+	if (!map_call(w, &q, &at))
+		return;
+	/* Pages of another size, which nobody can know to be there. */
+	if (q.flags & MAP_HUGETLB)
+		unmap_call(w, last_place(w, at), (q.len | (HUGE - 1)) + 1);
+	else
 		keep(w, last_place(w, at), q.len);
 }
 
@@ -273,7 +283,8 @@ void op_unmap(struct world *w)
 	if (!range.piece)
 		return;
 	len = draw_len(w, range.count);
-	unmap_call(w, range.place, len);
+	if (!unmap_call(w, range.place, len))
+		return;
 	if (chance(w, 20))
 		look_after_unmap(w, &range);
 	piece_remove(w, range.piece, range.from, range.count);
@@ -617,7 +628,8 @@ void op_hole(struct world *w)
 			1 + draw_below(w, range.count - from));
 	range.hole = hole.from;
 	range.hole_count = hole.count;
-	unmap_call(w, hole.place, hole.len);
+	if (!unmap_call(w, hole.place, hole.len))
+		return;
 	do
 		if (chance(w, 15))
 			move_with_hole(w, &range);

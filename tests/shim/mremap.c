@@ -212,6 +212,32 @@ static void dontunmap(void)
 	must(munmap(p, 300 * page) == 0);
 }
 
+/* Memory that was moved itself, and has grown since: to the program it is one. */
+static void dontunmap_moved(void)
+{
+	char *all = map(65 * page), *p, *q;
+
+	number_pages(all, 64, 6);
+	p = mremap(all, 64 * page, 128 * page, MREMAP_MAYMOVE);
+	must(p != MAP_FAILED && p != all);
+	number_pages(p, 128, 7);
+	q = mremap(p, 128 * page, 128 * page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
+		   NULL);
+	if (q == MAP_FAILED && errno == EINVAL) {
+		skip("MREMAP_DONTUNMAP of what was moved",
+		     "not in this kernel");
+	} else {
+		ok(q != MAP_FAILED && are_numbered(q, 128, 7) &&
+			   all_bytes(p, 128 * page, 0),
+		   "MREMAP_DONTUNMAP of what was moved");
+		number_pages(p, 128, 8);
+		must(are_numbered(p, 128, 8));
+		must(munmap(q, 128 * page) == 0);
+	}
+	must(munmap(p, 128 * page) == 0);
+	must(munmap(all + 64 * page, page) == 0);
+}
+
 static void errors(void)
 {
 	char *p = map(4 * page), *q = map(4 * page);
@@ -351,6 +377,7 @@ int main(void)
 	fixed_other_length();
 	fixed_inside();
 	dontunmap();
+	dontunmap_moved();
 	errors();
 	altered();
 	replaced_grows();
