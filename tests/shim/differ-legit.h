@@ -12,12 +12,15 @@ enum legit {
 	LEGIT_ADDRESS,
 	LEGIT_AFTER_UNMAP,
 	LEGIT_BEHIND,
+	LEGIT_SPLIT,
 	LEGIT_PIECED,
+	LEGIT_UNLOCKED,
 	LEGIT_HINT,
 	LEGIT_RESIDENT,
 	LEGIT_FREE,
 	LEGIT_COLLAPSE,
 	LEGIT_GROWS,
+	LEGIT_UNSPECIFIED,
 	LEGIT_COUNT
 };
 
@@ -37,10 +40,19 @@ static const struct legit_entry legit_table[LEGIT_COUNT] = {
 		"whether mremap without MREMAP_MAYMOVE grows: depends on what "
 		"happens to lie behind; what it grew by is looked at, and "
 		"undone" },
+	[LEGIT_SPLIT] = { "split",
+		"whether mremap moves what was altered: it may lie in several "
+		"mappings of the arena, which the kernel does not move as one "
+		"(EFAULT); what was moved is compared with what it was, and "
+		"unmapped" },
 	[LEGIT_PIECED] = { "pieced",
 		"mremap of what was altered piece by piece: the kernel refuses "
 		"(EFAULT) unless the pieces happen to have become one again; "
 		"kernels since 6.17 move some of them; not tried" },
+	[LEGIT_UNLOCKED] = { "unlocked",
+		"what MREMAP_DONTUNMAP unlocks: the kernel unlocks all of the "
+		"mapping that it takes a part of, whatever has become one with "
+		"it; not tried with what was altered" },
 	[LEGIT_HINT] = { "hint",
 		"whether an address that is no more than a hint is followed" },
 	[LEGIT_RESIDENT] = { "resident",
@@ -54,4 +66,8 @@ static const struct legit_entry legit_table[LEGIT_COUNT] = {
 	[LEGIT_GROWS] = { "grows",
 		"the error of mprotect with PROT_GROWSDOWN or PROT_GROWSUP "
 		"across a hole, which nothing is that can be mapped here" },
+	[LEGIT_UNSPECIFIED] = { "unspecified",
+		"whether a private mapping of a file sees later changes of the "
+		"file (mmap(2)): not tried. The library locks, and so copies, "
+		"pages in front of a hole before it finds the hole" },
 };

@@ -59,13 +59,18 @@ static void choose_fd(struct world *w, struct request *q)
 	q->fd_name = fds[i].name;
 }
 
-/* Leads to a mapping; false when it failed. Threads do not share the file. */
+/* Leads to a mapping; false when it failed. Threads do not share the file, and
+ * what is mapped privately is not written meanwhile (LEGIT_UNSPECIFIED). */
 static bool map_call(struct world *w, struct request *q, void **at)
 {
 	struct place place = place_new(w, NULL);
 
 	if (w->beside_others && q->fd == file)
 		q->flags = (q->flags & ~MAP_TYPE) | MAP_PRIVATE;
+	if (q->fd == file && (q->flags & MAP_TYPE) == MAP_PRIVATE) {
+		q->fd = constant;
+		q->fd_name = "constant";
+	}
 	say(w, "show(r[%d] = mmap(%s, %#zx, %#x, %#x, %s, %#lx));",
 	    place.variable, name(q->at), q->len, (unsigned)q->prot,
 	    (unsigned)q->flags, q->fd_name ? q->fd_name : "-1",
@@ -199,14 +204,17 @@ void op_map_odd(struct world *w)
 		q.prot |= 0x10;
 	choose_fd(w, &q);
 	q.offset = draw_offset(w);
-	/* What is locked, or grows by itself, is not for a crowd. */
+	/* No more than any user may lock. */
 	if (q.len > 16 * PAGE && q.len < PTRDIFF_MAX)
-		q.flags &= ~(MAP_LOCKED | MAP_GROWSDOWN);
+		q.flags &= ~MAP_LOCKED;
 	if (!map_call(w, &q, &at))
 		return;
-	/* Pages of another size, which nobody can know to be there. */
+	/* Pages of another size, or one that grows by itself when what lies
+	 * below it is touched, would be in the way of everything else. */
 	if (q.flags & MAP_HUGETLB)
 		unmap_call(w, last_place(w, at), (q.len | (HUGE - 1)) + 1);
+	else if (q.flags & MAP_GROWSDOWN)
+		unmap_call(w, last_place(w, at), q.len);
 	else
 		keep(w, last_place(w, at), q.len);
 }
@@ -389,6 +397,39 @@ static void moved(struct world *w, const struct range *range, char *at,
 	range_look(w, &all);
 }
 
+/* Moves, or not, pages that were altered, and unmaps them. */
+static void move_altered(struct world *w, const struct range *range,
+			 const struct remap *m)
+{
+	char before[8192], after[8192];
+	size_t len = m->new_len < range->len ? m->new_len : range->len;
+	char *at;
+
+	look_text(before, sizeof(before), range->place.at, len);
+	at = remap_call(w, m);
+	came_legit(w, LEGIT_SPLIT);
+	if (at == MAP_FAILED && errno != EFAULT)
+		came(w, "%s", strerrorname_np(errno));
+	if (at != MAP_FAILED) {
+		look_text(after, sizeof(after), at, len);
+		if (strcmp(before, after) != 0)
+			came(w, "%s became %s", before, after);
+		munmap(at, pages_of(m->new_len) * PAGE);
+	}
+	if (at == MAP_FAILED)
+		munmap(range->place.at, range->len);
+}
+
+static void remove_range(struct world *w, const struct range *range)
+{
+	piece_remove(w, range->piece, range->from, range->count);
+}
+
+static bool is_altered(const struct range *range)
+{
+	return piece_is_altered(range->piece, range->from, range->count);
+}
+
 /* Without leave to move. */
 static void resize_in_place(struct world *w, const struct range *range)
 {
@@ -427,6 +468,11 @@ void op_resize(struct world *w)
 	m = (struct remap){ range.place, draw_len(w, range.count),
 			    draw_len(w, pages), MREMAP_MAYMOVE,
 			    place_number(0) };
+	if (pages > range.count && is_altered(&range)) {
+		move_altered(w, &range, &m);
+		remove_range(w, &range);
+		return;
+	}
 	at = remap_call(w, &m);
 	if (came_pointer(w, at))
 		moved(w, &range, at, m.new_len);
@@ -465,8 +511,17 @@ static void move_over(struct world *w, const struct range *from,
 			   MREMAP_MAYMOVE | MREMAP_FIXED |
 				   (stays ? DONTUNMAP : 0),
 			   to->place };
-	char *at = remap_call(w, &m);
+	char *at;
 
+	if (is_altered(from)) {
+		move_altered(w, from, &m);
+		munmap(to->place.at, to->len);
+		/* What is behind first: the other one may be in front of it. */
+		remove_range(w, from->from > to->from ? from : to);
+		remove_range(w, from->from > to->from ? to : from);
+		return;
+	}
+	at = remap_call(w, &m);
 	if (came_pointer(w, at))
 		moved_over(w, from, to, stays);
 }
@@ -476,10 +531,11 @@ static void move_and_stay(struct world *w, const struct range *range)
 {
 	struct remap m = { range->place, range->len, range->len,
 			   MREMAP_MAYMOVE | DONTUNMAP, place_number(0) };
-	char *at = remap_call(w, &m);
 	struct piece *piece;
 	struct range all;
+	char *at;
 
+	at = remap_call(w, &m);
 	if (!came_pointer(w, at))
 		return;
 	range_look(w, range);
@@ -501,7 +557,9 @@ void op_move(struct world *w)
 
 	if (!from.piece || !to.piece)
 		return;
-	if (chance(w, 25)) {
+	/* LEGIT_UNLOCKED */
+	stays = stays && !is_altered(&from);
+	if (chance(w, 25) && !is_altered(&from)) {
 		move_and_stay(w, &from);
 		return;
 	}
@@ -555,13 +613,18 @@ void op_twin(struct world *w)
 	struct range range = choose_one(w);
 	struct remap m = { range.place, 0, range.len, MREMAP_MAYMOVE,
 			   place_number(0) };
+	struct piece *piece;
 	char *at;
 
 	if (!range.piece)
 		return;
 	at = remap_call(w, &m);
-	if (came_pointer(w, at))
-		keep(w, last_place(w, at), m.new_len);
+	if (!came_pointer(w, at))
+		return;
+	piece = keep(w, last_place(w, at), m.new_len);
+	if (piece)
+		memset(piece->not_in_child,
+		       range.piece->not_in_child[range.from], piece->pages);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -593,8 +656,9 @@ static void plug(struct world *w, const struct range *hole)
 	bool good;
 
 	/* Whether it was followed is not told. */
-	if (chance(w, 15) && plug_with(w, hole, PRIVATE)) {
-		munmap(hole->place.at, hole->len);
+	if (chance(w, 15)) {
+		if (plug_with(w, hole, PRIVATE))
+			munmap(hole->place.at, hole->len);
 		came_legit(w, LEGIT_HINT);
 	}
 	good = plug_with(w, hole, flags[i]);

@@ -8,7 +8,7 @@
 #include <sys/time.h>
 
 char *r[8192];
-int file = -1, read_only = -1, folder = -1;
+int file = -1, constant = -1, read_only = -1, folder = -1;
 unsigned char residency[4096];
 
 /* ------------------------------------------------------------------------ */
@@ -135,6 +135,16 @@ bool storm(bool on)
 
 /* ------------------------------------------------------------------------ */
 
+static int new_file(void)
+{
+	int fd = memfd_create("differ", 0);
+
+	if (ftruncate(fd, (off_t)(FILE_PAGES * PAGE)) ||
+	    pwrite(fd, "contents", 8, (off_t)(PAGE + 100)) != 8)
+		_exit(99);
+	return fd;
+}
+
 void replay_start(void)
 {
 	struct sigaction fault = { .sa_handler = fault_handler,
@@ -145,12 +155,10 @@ void replay_start(void)
 	sigaction(SIGSEGV, &fault, NULL);
 	sigaction(SIGBUS, &fault, NULL);
 	sigaction(SIGALRM, &alarm, NULL);
-	file = memfd_create("differ", 0);
+	file = new_file();
+	constant = new_file();
 	read_only = open("/proc/self/exe", O_RDONLY);
 	folder = open("/", O_RDONLY | O_DIRECTORY);
-	if (ftruncate(file, (off_t)(FILE_PAGES * PAGE)) ||
-	    pwrite(file, "contents", 8, (off_t)(PAGE + 100)) != 8)
-		_exit(99);
 }
 
 void look(char *at, size_t len)

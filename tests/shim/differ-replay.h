@@ -26,9 +26,9 @@
 
 /* Results of earlier statements. */
 extern char *r[8192];
-/* Descriptors: a file of FILE_PAGES pages in memory, one that can only be
- * read, and a folder. */
-extern int file, read_only, folder;
+/* Descriptors: a file of FILE_PAGES pages in memory, one more that is never
+ * written, one that can only be read, and a folder. */
+extern int file, constant, read_only, folder;
 extern unsigned char residency[4096]; /* for mincore */
 
 /* Before all else: faults are caught from now on. */

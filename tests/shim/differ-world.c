@@ -234,6 +234,8 @@ void piece_remove(struct world *w, struct piece *piece, size_t from,
 		rest * sizeof(piece->mapping[0]));
 	memmove(behind->not_in_child, piece->not_in_child + end,
 		rest * sizeof(piece->not_in_child[0]));
+	memmove(behind->altered, piece->altered + end,
+		rest * sizeof(piece->altered[0]));
 	behind->place = place;
 	behind->pages = rest;
 	behind->plain = piece->plain;
@@ -249,6 +251,7 @@ void piece_divide(struct world *w, struct piece *piece, size_t from,
 			w->next_mapping++;
 		last = piece->mapping[i];
 		piece->mapping[i] = w->next_mapping;
+		piece->altered[i] = true;
 	}
 }
 
@@ -259,7 +262,13 @@ void piece_replace(struct world *w, struct piece *piece, size_t from,
 	for (size_t i = from; i < from + count; i++) {
 		piece->mapping[i] = w->next_mapping;
 		piece->not_in_child[i] = false;
+		piece->altered[i] = false;
 	}
+}
+
+bool piece_is_altered(const struct piece *piece, size_t from, size_t count)
+{
+	return memchr(piece->altered + from, true, count) != NULL;
 }
 
 bool piece_is_one(const struct piece *piece, size_t from, size_t count)

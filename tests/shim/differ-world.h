@@ -35,6 +35,7 @@ struct piece {
 	/* Equal for neighbours that surely are one mapping. */
 	uint32_t mapping[MOST];
 	bool not_in_child[MOST];
+	bool altered[MOST];
 };
 
 struct world {
@@ -88,5 +89,6 @@ void piece_divide(struct world *w, struct piece *piece, size_t from,
 /* They are one new mapping. */
 void piece_replace(struct world *w, struct piece *piece, size_t from,
 		   size_t count);
+bool piece_is_altered(const struct piece *piece, size_t from, size_t count);
 bool piece_is_one(const struct piece *piece, size_t from, size_t count);
 void world_unmap_all(struct world *w);
