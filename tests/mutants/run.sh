@@ -14,6 +14,8 @@
 #   # caught by: tests/unit/NAME [COMPILER FLAG]...
 #   # caught by: tests/model/interleavings FAMILY
 #   # caught by: tests/fuzz/replay ARG...
+#   # caught by: tests/shim/NAME [ARG]...     (with the library preloaded)
+#   # caught by: tests/programs/NAME.sh
 #   # caught by: nothing on x86
 #
 # The last kind is in the table, and not in what has to be caught.
@@ -42,8 +44,53 @@ row() { # MUTANT CHECK RESULT SECONDS
 
 # The copy in which defects are made, as the sources are.
 fresh() {
-	rm -rf "${tmp:?}/lib"
-	cp -R "$srcdir/lib" "$tmp/lib"
+	rm -rf "${tmp:?}/lib" "$tmp/preload"
+	cp -R "$srcdir/lib" "$srcdir/preload" "$tmp"
+}
+
+# The preload library of the copies; what is not changed is compiled once.
+build_library() {
+	mkdir -p "$tmp/objects" "$tmp/build/.libs"
+	objects=
+	for source in lib/*.c lib/platform/*.c preload/*.c; do
+		case $source in
+		*pool.c | *superblock.c | *llfree-run.c | *elf-look.c) continue ;;
+		*-aarch64.c | *-x86_64.c | *libunwind.c) continue ;;
+		esac
+		object "$source"
+	done
+	object "preload/hook-$(uname -m).c"
+	object "preload/real-$(uname -m).c"
+	# shellcheck disable=SC2086 # several words each
+	$CC -shared $objects -o "$tmp/build/.libs/libllfree-preload.so" \
+		-Wl,-z,now -Wl,-Bsymbolic-functions \
+		-Wl,--version-script="$srcdir/preload/preload.map"
+}
+
+object() { # SOURCE
+	base=$(echo "$1" | tr / _)
+	to=$tmp/objects/$base.o
+	if ! cmp -s "$tmp/$1" "$srcdir/$1"; then
+		to=$tmp/objects/changed-$base.o
+		rm -f "$to"
+	fi
+	objects="$objects $to"
+	# shellcheck disable=SC2086 # several words
+	test -e "$to" || $CC $flags -D_GNU_SOURCE -fPIC -fvisibility=hidden \
+		-ftls-model=initial-exec -I"$tmp" -I"$srcdir/include" \
+		-I"$tmp/lib/platform" -c "$tmp/$1" -o "$to"
+}
+
+# PROGRAM: a test of the library.
+build_shim() {
+	(cd "$tmp" && build_library) || return
+	case $1 in
+	*.sh) return ;;
+	*/differ) set -- "$srcdir"/tests/shim/differ*.c ;;
+	*) set -- "$srcdir/$1.c" ;;
+	esac
+	# shellcheck disable=SC2086 # several words
+	$CC $flags -D_GNU_SOURCE -I"$srcdir" "$@" -o "$tmp/check"
 }
 
 # PROGRAM [ARG]...: compiles the named check with the copy of lib/.
@@ -51,6 +98,10 @@ build() {
 	include="-I$tmp -I$srcdir/include -I$srcdir"
 	platform="-I$tmp/lib/platform"
 	case $1 in
+	tests/shim/* | tests/programs/*)
+		build_shim "$1"
+		return
+		;;
 	tests/model/*)
 		platform="-I$srcdir/tests/model/platform"
 		rm "$tmp/lib/pool.c" "$tmp/lib/superblock.c"
@@ -72,12 +123,19 @@ build() {
 
 # PROGRAM [ARG]...: what was compiled, with its arguments if it takes any.
 run() {
-	case $1 in
-	tests/model/* | tests/fuzz/*) shift ;;
-	*) set -- ;;
+	library=$tmp/build/.libs/libllfree-preload.so
+	program=$1
+	shift
+	case $program in
+	*.sh) set -- env CC="$CC" srcdir="$srcdir" builddir="$tmp/build" \
+		sh "$srcdir/$program" ;;
+	*/differ) set -- "$tmp/check" --library "$library" "$@" ;;
+	tests/shim/*) set -- env LD_PRELOAD="$library" "$tmp/check" "$@" ;;
+	tests/model/* | tests/fuzz/*) set -- "$tmp/check" "$@" ;;
+	*) set -- "$tmp/check" ;;
 	esac
 	# shellcheck disable=SC3045 # every shell that is used as sh has it
-	(ulimit -t "$limit" && exec "$tmp/check" "$@")
+	(ulimit -t "$limit" && exec "$@")
 }
 
 broken() { # MUTANT CHECK REASON
