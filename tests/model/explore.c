@@ -377,6 +377,9 @@ explore_result_t explore(const explore_t *e)
 	depth = 0;
 	seen_clear();
 	do {
+		result.gave_up = result.executions == e->most;
+		if (result.gave_up)
+			break;
 		result.executions++;
 		result.failure = execute();
 	} while (!result.failure && advance());

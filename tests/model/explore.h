@@ -24,6 +24,7 @@ typedef struct {
 	unsigned threads;
 	bool stop; /* also with one thread stopped for ever */
 	unsigned preemptions; /* at most so many; UINT_MAX: all */
+	uint64_t most; /* give up after so many executions; UINT64_MAX: none */
 	/* The memory as it is before any step. */
 	void (*reset)(void *arg);
 	/* A thread's whole work. */
@@ -40,6 +41,7 @@ typedef struct {
 typedef struct {
 	uint64_t executions;
 	uint64_t states;
+	bool gave_up; /* there are more executions */
 	const char *failure; /* null: none */
 	const char *schedule; /* of the failure, for explore_replay */
 } explore_result_t;

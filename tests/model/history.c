@@ -606,11 +606,12 @@ static void name_of(const void *p, char *text, size_t size)
 }
 
 static explore_t exploration(const scenario_t *s, bool stop,
-			     unsigned preemptions)
+			     unsigned preemptions, uint64_t most)
 {
 	return (explore_t){ .threads = s->threads,
 			    .stop = stop,
 			    .preemptions = preemptions,
+			    .most = most,
 			    .reset = reset,
 			    .body = body,
 			    .begins = begins,
@@ -619,9 +620,9 @@ static explore_t exploration(const scenario_t *s, bool stop,
 }
 
 explore_result_t scenario_explore(const scenario_t *s, bool stop,
-				  unsigned preemptions)
+				  unsigned preemptions, uint64_t most)
 {
-	explore_t e = exploration(s, stop, preemptions);
+	explore_t e = exploration(s, stop, preemptions, most);
 
 	prepare(s);
 	return explore(&e);
@@ -629,7 +630,7 @@ explore_result_t scenario_explore(const scenario_t *s, bool stop,
 
 const char *scenario_replay(const scenario_t *s, const char *schedule)
 {
-	explore_t e = exploration(s, false, UINT_MAX);
+	explore_t e = exploration(s, false, UINT_MAX, UINT64_MAX);
 	const char *wrong;
 
 	prepare(s);

@@ -28,9 +28,10 @@ typedef struct {
 	op_t ops[EXPLORE_THREADS][MODEL_OPS + 1];
 } scenario_t;
 
-/* All interleavings (up to so many preemptions), or with a stopped thread. */
+/* All interleavings (up to so many preemptions), or with a stopped thread;
+ * gives up after so many executions. */
 explore_result_t scenario_explore(const scenario_t *scenario, bool stop,
-				  unsigned preemptions);
+				  unsigned preemptions, uint64_t most);
 
 /* Prints one execution. */
 const char *scenario_replay(const scenario_t *scenario, const char *schedule);

@@ -13,7 +13,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* All interleavings are given up after so many; those with a bound are not. */
+#define MOST_EXECUTIONS 3000u
+
 static bool quick = true;
+static size_t part, parts = 1; /* each so manieth scenario, for two processors */
 
 static const char *program;
 
@@ -27,40 +31,80 @@ static bool report(const scenario_t *s, explore_result_t result)
 	return false;
 }
 
-/* Both with all threads running on and with one that stops for ever. */
-static bool explore_one(const family_t *family, const scenario_t *s,
-			uint64_t sum[2])
+/* What was explored: of scenarios, once or twice with a stopped thread. */
+typedef struct {
+	uint64_t executions, states;
+	size_t explored, deeply; /* as far as the family asks for */
+} sum_t;
+
+static sum_t total;
+static uint64_t total_crashes;
+
+static uint64_t most_executions(const family_t *family)
 {
-	unsigned preemptions = quick ? family->quick : family->all;
+	return family->all == UINT_MAX ? MOST_EXECUTIONS : UINT64_MAX;
+}
+
+/*
+ * In the long run, with as many preemptions as the family asks for if that
+ * comes to an end soon enough, else with as many as in the short run.
+ */
+static explore_result_t explore_deep(const family_t *family,
+				     const scenario_t *s, bool stop, sum_t *sum)
+{
+	explore_result_t result = { .gave_up = true };
+
+	if (!quick) {
+		result = scenario_explore(s, stop, family->all,
+					  most_executions(family));
+		sum->executions += result.executions;
+		sum->states += result.states;
+		sum->deeply += !result.gave_up;
+	}
+	if (result.gave_up) {
+		result = scenario_explore(s, stop, family->quick, UINT64_MAX);
+		sum->executions += result.executions;
+		sum->states += result.states;
+	}
+	sum->explored++;
+	return result;
+}
+
+/* Both with all threads running on and with one that stops for ever. */
+static bool explore_one(const family_t *family, const scenario_t *s, sum_t *sum)
+{
 	bool ok = true;
 
-	for (int stop = 0; stop <= family->stop && ok; stop++) {
-		explore_result_t result =
-			scenario_explore(s, stop, preemptions);
-
-		sum[0] += result.executions;
-		sum[1] += result.states;
-		ok = report(s, result);
-	}
+	for (int stop = 0; stop <= family->stop && ok; stop++)
+		ok = report(s, explore_deep(family, s, stop, sum));
 	return ok;
 }
 
 static bool explore_family(const family_t *family, size_t number)
 {
-	uint64_t sum[2] = { 0 };
+	sum_t sum = { 0 };
 	scenario_t s;
-	size_t i;
 	bool ok = true;
 
 	crash_count = 0;
-	for (i = 0; family->make(&s, i, quick) && ok; i++)
-		ok = explore_one(family, &s, sum);
-	printf("%s %zu - %s: %zu scenarios, %llu executions, %llu states, "
-	       "%llu crashes\n",
-	       ok ? "ok" : "not ok", number, family->name, i,
-	       (unsigned long long)sum[0], (unsigned long long)sum[1],
-	       (unsigned long long)crash_count);
+	for (size_t i = 0; family->make(&s, i, quick) && ok; i++)
+		if (i % parts == part)
+			ok = explore_one(family, &s, &sum);
+	printf("%s %zu - %s: %zu explored", ok ? "ok" : "not ok", number,
+	       family->name, sum.explored);
+	if (!quick)
+		printf(", %zu of them with %s", sum.deeply,
+		       family->all == UINT_MAX ? "all interleavings" :
+						 "more preemptions");
+	printf(", %llu executions, %llu states, %llu crashes\n",
+	       (unsigned long long)sum.executions,
+	       (unsigned long long)sum.states, (unsigned long long)crash_count);
 	fflush(stdout);
+	total.executions += sum.executions;
+	total.states += sum.states;
+	total.explored += sum.explored;
+	total.deeply += sum.deeply;
+	total_crashes += crash_count;
 	return ok;
 }
 
@@ -85,9 +129,11 @@ static int replay(const char *name, const char *schedule)
 
 static int usage(void)
 {
-	printf("Usage: %s [--all] [FAMILY | --replay SCENARIO SCHEDULE]\n"
+	printf("Usage: %s [--all] [--part I/N] [FAMILY | --replay SCENARIO "
+	       "SCHEDULE]\n"
 	       "Explores the interleavings of calls on the allocator; --all "
-	       "takes all orders and\nmore preemptions.\n",
+	       "takes all orders and\nmore preemptions, --part each Nth "
+	       "scenario.\n",
 	       program);
 	return EXIT_SUCCESS;
 }
@@ -103,6 +149,9 @@ int main(int argc, char **argv)
 			return usage();
 		if (strcmp(argv[i], "--all") == 0)
 			quick = false;
+		else if (strcmp(argv[i], "--part") == 0 && i + 1 < argc &&
+			 sscanf(argv[i + 1], "%zu/%zu", &part, &parts) == 2)
+			i++;
 		else if (strcmp(argv[i], "--replay") == 0 && i + 2 < argc)
 			return replay(argv[i + 1], argv[i + 2]);
 		else
@@ -116,5 +165,10 @@ int main(int argc, char **argv)
 	for (size_t i = 0, n = 1; i < family_count; i++)
 		if (!only || strcmp(only, families[i].name) == 0)
 			ok &= explore_family(&families[i], n++);
+	printf("# %zu explorations, %llu executions, %llu states, %llu "
+	       "crashes\n",
+	       total.explored, (unsigned long long)total.executions,
+	       (unsigned long long)total.states,
+	       (unsigned long long)total_crashes);
 	return ok ? EXIT_SUCCESS : EXIT_FAILURE;
 }

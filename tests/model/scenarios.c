@@ -80,7 +80,10 @@ typedef struct {
 	int slot_a, slot_b;
 } pair_t;
 
-/* Number `i` of all pairs; false past the last one. */
+/*
+ * Number `i` of all pairs; false past the last one. In the short run a few
+ * orders with all pairs of slots, in the long one all orders with one each.
+ */
 static bool pair_of(pair_t *pair, size_t i, bool quick)
 {
 	static const unsigned all[] = { 0, 3, 6, 7, 8, 9, 10, 11, 12 };
@@ -88,17 +91,18 @@ static bool pair_of(pair_t *pair, size_t i, bool quick)
 	static const int slots[][2] = { { 0, 1 }, { 0, 0 },
 					{ NO_SLOT, NO_SLOT }, { 0, NO_SLOT } };
 	const unsigned *orders = quick ? some : all;
-	size_t count = quick ? 4 : 9;
+	size_t count = quick ? 4 : 9, each = quick ? 4 : 1;
+	const int *slot = slots[(i + i / count / each) % 4];
 
-	pair->slot_a = slots[i % 4][0];
-	pair->slot_b = slots[i % 4][1];
-	pair->a = orders[i / 4 % count];
-	pair->b = orders[i / 4 / count % count];
+	pair->slot_a = slot[0];
+	pair->slot_b = slot[1];
+	pair->a = orders[i / each % count];
+	pair->b = orders[i / each / count % count];
 	if (pair->a > LLFREE_MAX_ORDER)
 		pair->a = LLFREE_MAX_ORDER;
 	if (pair->b > LLFREE_MAX_ORDER)
 		pair->b = LLFREE_MAX_ORDER;
-	return i < 4 * count * count;
+	return i < each * count * count;
 }
 
 static scenario_t two(const char *what, pair_t pair, size_t trees, uint8_t init)

@@ -15,7 +15,8 @@ typedef struct {
 	const char *name;
 	bool stop; /* explored once more with a thread stopped */
 	unsigned quick; /* preemptions at most, in the short run */
-	unsigned all; /* and in the long one; UINT_MAX: every interleaving */
+	unsigned all; /* and in the long one, where that can be done; UINT_MAX:
+		       * every interleaving */
 	/* Makes number `i` of the family; false past the last one. */
 	bool (*make)(scenario_t *s, size_t i, bool quick);
 } family_t;
