@@ -32,9 +32,10 @@ _Noreturn void model_panic(const char *text);
 	})
 #define atom_store(p, v)                                       \
 	({                                                     \
+		__typeof__(*(p)) stored_ = (v);                \
 		model_step(p);                                 \
-		model_write((p), sizeof(*(p)), *(p), (v));     \
-		*(p) = (v);                                    \
+		model_write((p), sizeof(*(p)), *(p), stored_); \
+		*(p) = stored_;                                \
 		model_stored();                                \
 	})
 #define atom_cas(p, old, new)                                            \
