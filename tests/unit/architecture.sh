@@ -2,7 +2,8 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 
-# What the library exports, and which file may include which.
+# What the library exports, which file may include which, and whether each
+# promise of doc/architecture.md has a check.
 
 . "$srcdir/tests/tap.sh"
 
@@ -136,6 +137,67 @@ preload_goes_down() {
 	done
 }
 
+# ---------------------------------------------------------------------------
+# doc/architecture.md names checks as `FILE: NAME, NAME`: they exist, no line of
+# its tables is without one, and each function of the headers is in it.
+
+page=$srcdir/doc/architecture.md
+
+checks() {
+	grep -oE '`(unit|model|fuzz|crash)/[a-z0-9_]+(\.sh)?(: [^`]*)?`' "$page" |
+		tr -d '`' | sort -u
+}
+
+check_exists() { # FILE NAME
+	source=$srcdir/tests/$1
+	case $1 in
+	*.sh) grep -qF -e "$2" "$source" ;;
+	model/interleavings)
+		grep -qF "{ \"$2\", " "$srcdir/tests/model/scenarios.c" ;;
+	model/*) grep -qF -e "$2" "$source.c" ;;
+	*) grep -qE "_test\($2\)|POOL_TEST\($2\)" "$source.c" ;;
+	esac
+}
+
+checks_exist() {
+	checks >"$tmp/checks"
+	test "$(wc -l <"$tmp/checks")" -gt 50 || return
+	sed 's/:.*//' "$tmp/checks" | while read -r file; do
+		test -e "$srcdir/tests/$file" || test -e "$srcdir/tests/$file.c" ||
+			echo "$file"
+	done >"$tmp/unknown"
+	sed -n 's/^\([^:]*\): \(.*\)/\1 \2/p' "$tmp/checks" |
+		while read -r file names; do
+			echo "$names" | sed 's/, /\n/g' |
+				while read -r name; do
+					check_exists "$file" "$name" ||
+						echo "$file: $name"
+				done
+		done >>"$tmp/unknown"
+	cat "$tmp/unknown"
+	test ! -s "$tmp/unknown"
+}
+
+# The rows of the promises' tables: those without a check.
+promises_checked() {
+	sed -n '/^## Promises/,/^## Cache/p' "$page" >"$tmp/promises"
+	grep '^| ' "$tmp/promises" | grep -v '| checks |$' >"$tmp/rows"
+	test -s "$tmp/rows" || return
+	! grep -vE '`((unit|model|fuzz|crash)/|make bench)' "$tmp/rows"
+}
+
+functions_promised() {
+	declared >"$tmp/declared"
+	while read -r name; do
+		grep -qF "\`$name\`" "$tmp/promises" || echo "$name"
+	done <"$tmp/declared" >"$tmp/unknown"
+	cat "$tmp/unknown"
+	test -s "$tmp/declared" && test ! -s "$tmp/unknown"
+}
+
+tap_ok "architecture.md names checks that exist" checks_exist
+tap_ok "architecture.md: no promise without a check" promises_checked
+tap_ok "architecture.md: every function of the headers" functions_promised
 if test -e "$builddir/.libs/libllfree.so"; then
 	tap_ok "exports are what the headers declare" exports_agree
 else

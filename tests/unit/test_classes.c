@@ -292,6 +292,39 @@ static void test_demote(void **state)
 	}
 }
 
+/* What of it is counted, when all of three trees is got without a slot, and
+ * then two frames of one tree through two slots. */
+static void test_counters(void **state)
+{
+	llfree_classing_t classing = two_classes(2);
+	llfree_counters_t counters;
+	struct fx fx;
+
+	(void)state;
+	for (uint8_t type = LLFREE_POLICY_STEAL; type <= LLFREE_POLICY_DEMOTE;
+	     type++) {
+		bool steals = type == LLFREE_POLICY_STEAL;
+
+		foreign_type = type;
+		fx_make(&fx, 3 * TREE, LLFREE_INIT_FREE, &classing);
+		for (size_t i = 0; i < 3 * TREE; i++)
+			fx_get(&fx, of_class(0, 0, false));
+		counters = llfree_counters(fx.self);
+		assert_int_equal(counters.steals, steals ? 3 * TREE : 0);
+		assert_int_equal(counters.demotions, steals ? 0 : 3);
+		assert_int_equal(counters.reservations, 0);
+		assert_int_equal(counters.raids, 0);
+		fx_end(&fx);
+	}
+	fx_make(&fx, TREE, LLFREE_INIT_FREE, &classing);
+	fx_get(&fx, llreq(0, 1, ll_some(0)));
+	assert_int_equal(llfree_counters(fx.self).reservations, 1);
+	fx_get(&fx, llreq(0, 1, ll_some(1)));
+	assert_int_equal(llfree_counters(fx.self).reservations, 1);
+	assert_int_equal(llfree_counters(fx.self).raids, 1);
+	fx_end(&fx);
+}
+
 /*
  * A slot went on in the tree of another one, which a third has taken over
  * meanwhile: it has no more to do there than anyone of its class.
@@ -493,6 +526,7 @@ int main(void)
 		cmocka_unit_test(test_invalid),
 		cmocka_unit_test(test_steal),
 		cmocka_unit_test(test_demote),
+		cmocka_unit_test(test_counters),
 		cmocka_unit_test(test_demoted_beside_guest),
 		cmocka_unit_test(test_match_other_class),
 		cmocka_unit_test(test_no_slot_spares_reserved),
