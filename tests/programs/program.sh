@@ -24,7 +24,7 @@
 work=$srcdir/tests/programs/work
 in=$tmp/in
 reports=$tmp/reports
-share_wanted=90
+share_wanted=95
 status_wanted=0
 
 size() {

@@ -21,7 +21,7 @@ EOT
 builddir=$tmp sh "$tmp/notices" >"$tmp/out" 2>&1
 
 for check in "same output" "same errors" "same exit status" "counters of all" \
-	"at least 90 %"; do
+	"at least 95 %"; do
 	tap_ok "fails when it should: $check" \
 		grep -q "^not ok [0-9]* - $check" "$tmp/out"
 done
