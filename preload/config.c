@@ -115,7 +115,7 @@ static const struct setting {
 		.kind = SIZE,
 		.min = 4 * KIB,
 		.max = 16 * TIB,
-		.fallback = "1G",
+		.fallback = "16G",
 		.offset = offsetof(struct config, max_region),
 		.help = "larger requests are passed to the kernel",
 	},
