@@ -60,7 +60,7 @@ static void claim_page(struct span s, unsigned *tries)
 	while (!claim_frames(s) &&
 	       mark_count(arena.marks, MARK_LIVE, s) != s.count &&
 	       ++*tries < CLAIM_TRIES)
-		if (!arena_is_modest())
+		if (!real_is_modest())
 			arena.os->give_way(*tries);
 }
 

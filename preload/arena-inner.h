@@ -16,6 +16,7 @@
 
 #include "preload/arena.h"
 #include "preload/gauge.h"
+#include "preload/real.h"
 #include "preload/stats.h"
 
 #include <sys/mman.h>
@@ -65,7 +66,6 @@ struct arena {
 	bool strict;
 	bool reserved; /* the kernel gave the place: it is held meanwhile */
 	bool lock_all;
-	bool modest; /* uncommon system calls may kill us */
 	struct pool pools[POOLS];
 	uint8_t *tree_states;
 	struct marks *marks;

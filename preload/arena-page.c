@@ -78,7 +78,7 @@ bool page_resident(struct span s, unsigned char *resident)
 {
 	size_t step = arena.page_frames;
 
-	if (arena_is_modest() ||
+	if (real_is_modest() ||
 	    arena.os->mincore(address_of(s.first), bytes_of(s), resident))
 		return false;
 	for (size_t i = s.count; step > 1 && i-- > 0;)
@@ -90,7 +90,7 @@ static void zero_piece(struct span s)
 {
 	unsigned char resident[ASK_FRAMES];
 
-	if (arena_is_modest() && s.count >= EMPTY_UNASKED && page_empty(s))
+	if (real_is_modest() && s.count >= EMPTY_UNASKED && page_empty(s))
 		return;
 	if (s.count >= ZERO_ASK && page_resident(s, resident) &&
 	    (zero_stretches(s, resident) || page_empty(s)))

@@ -17,16 +17,6 @@ const struct arena_os *arena_kernel(void)
 	return arena.os;
 }
 
-void arena_be_modest(void)
-{
-	__atomic_store_n(&arena.modest, true, __ATOMIC_RELAXED);
-}
-
-bool arena_is_modest(void)
-{
-	return __atomic_load_n(&arena.modest, __ATOMIC_RELAXED);
-}
-
 const char *arena_why_off(void)
 {
 	return arena_state() == ARENA_OFF ? arena.why_off : "";
@@ -254,8 +244,6 @@ enum arena_state arena_start(const struct arena_os *os,
 	arena.os = os;
 	arena.strict = options->strict;
 	arena.decay = options->decay;
-	if (options->modest)
-		arena_be_modest();
 	arena.page_frames = options->page / FRAME;
 	arena.page_order = order_of(arena.page_frames);
 	bytes = place(options);

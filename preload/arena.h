@@ -63,7 +63,6 @@ struct arena_options {
 	uint64_t decay; /* see arena_age: milliseconds, 0, or ARENA_NEVER */
 	bool limited; /* address space is short: take no more than needed */
 	bool strict; /* no access after munmap */
-	bool modest; /* see arena_be_modest */
 	bool heap; /* with a window for the main heap */
 };
 
@@ -225,11 +224,6 @@ bool arena_trim(void);
  */
 #define ARENA_PURGE 64u
 void arena_age(uint64_t now, size_t budget);
-
-/* From now on only system calls that libc's allocator makes as well: a sandbox
- * may kill for others. */
-void arena_be_modest(void);
-bool arena_is_modest(void);
 
 /* In a child of fork, as early as can be: what other threads were bringing
  * online is in the hands of no one. */

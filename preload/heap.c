@@ -30,7 +30,7 @@ static bool is_allowed(size_t bytes)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	if (!arena_is_modest())
+	if (!real_is_modest())
 		real_prlimit(RLIMIT_DATA, &limit);
 	return bytes <= limit.rlim_cur;
 }

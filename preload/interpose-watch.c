@@ -119,7 +119,7 @@ EXPORT int prctl(int option, ...)
 		a[i] = va_arg(args, unsigned long);
 	va_end(args);
 	if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS)
-		arena_be_modest();
+		real_be_modest();
 	else if (option == PR_SET_VMA)
 		a[2] = named(a[1], a[2]);
 	if (next.prctl)

@@ -137,10 +137,11 @@ static void start_arena(const struct config *settings)
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
 		.strict = settings->strict,
 		.decay = settings->decay_ms,
-		.modest = real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0,
 		.heap = !heap_refused(settings),
 	};
 
+	if (real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
+		real_be_modest();
 	if (has_sanitizer())
 		arena_stay_off("the program was built with a sanitizer");
 	else if (space < ADDRESS_SPACE_LEAST || data < ADDRESS_SPACE_LEAST)

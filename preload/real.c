@@ -84,6 +84,18 @@ uint64_t real_clock_ms(void)
 	       1;
 }
 
+static bool modest;
+
+void real_be_modest(void)
+{
+	__atomic_store_n(&modest, true, __ATOMIC_RELAXED);
+}
+
+bool real_is_modest(void)
+{
+	return __atomic_load_n(&modest, __ATOMIC_RELAXED);
+}
+
 void real_give_way(unsigned tries)
 {
 	struct timespec pause = { 0, 100000 };

@@ -64,6 +64,11 @@ unsigned real_cpu(void);
 void real_clock_start(void);
 uint64_t real_clock_ms(void);
 
+/* From now on the process is in a sandbox, or may be: it may be killed for a
+ * system call that libc's allocator does not make. */
+void real_be_modest(void);
+bool real_is_modest(void);
+
 /* Lets other threads run: at first others of this processor, after a thousand
  * tries for 100 us. */
 void real_give_way(unsigned tries);

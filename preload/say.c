@@ -29,7 +29,8 @@ static long write_all(int fd, const char *text, size_t len)
 	while (len > 0) {
 		long n = real_write(fd, text, len);
 
-		if (n == -EINTR || (n == -EAGAIN && wait_writable(fd)))
+		if (n == -EINTR || (n == -EAGAIN && !real_is_modest() &&
+				    wait_writable(fd)))
 			continue;
 		if (n <= 0)
 			return n < 0 ? n : -EIO;
@@ -39,22 +40,38 @@ static long write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
+/* The signal that comes with an error; as a set. */
+static uint64_t signal_of(long error)
+{
+	switch (error) {
+	case -EPIPE:
+		return UINT64_C(1) << (SIGPIPE - 1);
+	case -EFBIG:
+		return UINT64_C(1) << (SIGXFSZ - 1);
+	default:
+		return 0;
+	}
+}
+
 /*
- * Without a SIGPIPE that the program did not ask for: it is held back
+ * Without a signal that the program did not ask for: it is held back
  * meanwhile, and taken off again unless one was pending before.
  */
 static long write_quietly(int fd, const char *text, size_t len)
 {
-	const uint64_t sigpipe = UINT64_C(1) << (SIGPIPE - 1);
+	const uint64_t held = signal_of(-EPIPE) | signal_of(-EFBIG);
 	struct timespec now = { 0 };
-	uint64_t old_mask = 0, pending = 0;
+	uint64_t old_mask = 0, pending = 0, came;
 	long result;
 
-	real_rt_sigprocmask(SIG_BLOCK, &sigpipe, &old_mask);
+	if (real_is_modest())
+		return write_all(fd, text, len);
+	real_rt_sigprocmask(SIG_BLOCK, &held, &old_mask);
 	real_rt_sigpending(&pending);
 	result = write_all(fd, text, len);
-	if (result == -EPIPE && !(pending & sigpipe))
-		real_rt_sigtimedwait(&sigpipe, &now);
+	came = signal_of(result) & ~pending;
+	if (came)
+		real_rt_sigtimedwait(&came, &now);
 	real_rt_sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	return result;
 }

@@ -38,6 +38,9 @@ struct say {
 	bool comma;  /* JSON: the next element needs a comma before it */
 };
 
+/* Writes by write(2); its signals (no reader, a limit of file sizes) are kept
+ * from the program, unless it is in a sandbox (real_is_modest). */
+
 struct say say_to(int fd, char *buf, size_t cap);
 void say_flush(struct say *say);
 

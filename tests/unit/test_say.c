@@ -13,8 +13,10 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/time.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #define CAP 256
@@ -258,6 +260,33 @@ static void closed_pipe(void **state)
 	close(fds[1]);
 }
 
+/* That of SIGXFSZ as well. */
+static void limited_file(void **state)
+{
+	struct rlimit limit, tight;
+	char buf[4];
+	struct say say;
+	sigset_t pending;
+	FILE *file = tmpfile();
+
+	(void)state;
+	assert_non_null(file);
+	getrlimit(RLIMIT_FSIZE, &limit);
+	tight = limit;
+	tight.rlim_cur = 6;
+	setrlimit(RLIMIT_FSIZE, &tight);
+	say = say_to(fileno(file), buf, sizeof(buf));
+	errno = 77;
+	say_text(&say, "0123456789");
+	say_flush(&say);
+	setrlimit(RLIMIT_FSIZE, &limit);
+	assert_int_equal(errno, 77);
+	assert_true(say.failed);
+	sigpending(&pending);
+	assert_false(sigismember(&pending, SIGXFSZ));
+	fclose(file);
+}
+
 static void full_pipe_that_does_not_block(void **state)
 {
 	static char block[4096];
@@ -351,6 +380,7 @@ int main(void)
 		cmocka_unit_test(buffer_that_is_too_small),
 		cmocka_unit_test(written_when_full_and_at_the_end),
 		cmocka_unit_test(closed_pipe),
+		cmocka_unit_test(limited_file),
 		cmocka_unit_test(full_pipe_that_does_not_block),
 		cmocka_unit_test(interrupted_writes),
 	};

@@ -1,0 +1,208 @@
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+
+# Surroundings in which little works: the program ends as it would without the
+# library, whatever becomes of the report.
+
+. "$srcdir/tests/tap.sh"
+
+ends=$builddir/tests/shim/ends
+
+# well COMMAND...: ends with 3, as `ends exit` does.
+well() {
+	"$@"
+	status=$?
+	echo "status $status"
+	[ "$status" -eq 3 ]
+}
+
+# with SETTING... COMMAND...
+with() {
+	env LD_PRELOAD="$preload" "$@"
+}
+
+agrees() {
+	grep -q 'counters agree' "$1"
+}
+
+# ---------------------------------------------------------------------------
+# Files
+
+if [ -c /dev/full ]; then
+	tap_ok "a full disk" \
+		well with LLFREE_STATS=1 LLFREE_STATS_FILE=/dev/full "$ends" exit
+else
+	tap_skip "a full disk" "no /dev/full"
+fi
+
+to_stderr() {
+	well with LLFREE_STATS=1 LLFREE_STATS_FILE="$1" "$ends" exit \
+		2>"$tmp/err" && agrees "$tmp/err" &&
+		grep -q "^llfree: LLFREE_STATS_FILE=.*cannot be opened" "$tmp/err"
+}
+tap_ok "a folder that is not there" to_stderr "$tmp/nowhere/report"
+tap_ok "a folder" to_stderr "$tmp"
+
+read_only() {
+	unshare -m sh -c '
+		mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" || exit 77
+		cd "$1" && LD_PRELOAD=$2 LLFREE_STATS=1 LLFREE_STATS_FILE=report \
+			"$3" exit' - "$tmp/ro" "$preload" "$ends" 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+	[ "$status" -eq 3 ] && agrees "$tmp/err"
+}
+mkdir "$tmp/ro"
+if unshare -m mount --bind "$tmp/ro" "$tmp/ro" 2>/dev/null; then
+	tap_ok "a read-only file system" read_only
+else
+	tap_skip "a read-only file system" "may not mount"
+fi
+
+# Without a limit the report is a few kilobytes.
+short_files() {
+	(
+		ulimit -f 1
+		well with LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/short" \
+			"$ends" exit
+	)
+}
+tap_ok "files limited to less than a report" short_files
+
+tap_ok "all descriptors closed" \
+	well sh -c 'LD_PRELOAD=$1 LLFREE_STATS=1 exec "$2" exit <&- >&- 2>&-' \
+	- "$preload" "$ends"
+few_descriptors() {
+	well sh -c 'ulimit -n 4; LD_PRELOAD=$1 LLFREE_STATS=1 exec "$2" exit' \
+		- "$preload" "$ends" 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+	[ "$status" -eq 0 ] && agrees "$tmp/err"
+}
+tap_ok "four descriptors in all" few_descriptors
+
+# ---------------------------------------------------------------------------
+# A folder as the root, without /proc, /sys and /dev
+
+fill_root() {
+	mkdir -p "$tmp/root" || return
+	for file in "$ends" "$preload" $(
+		ldd "$ends" "$preload" | grep -o '/[^ :]*' | sort -u
+	); do
+		[ -f "$file" ] || continue
+		mkdir -p "$tmp/root/${file%/*}" &&
+			cp -L "$file" "$tmp/root/$file" || return
+	done
+}
+in_root() {
+	well chroot "$tmp/root" "$ends" exit 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+	[ "$status" -eq 0 ] && agrees "$tmp/err" &&
+		grep -Eq 'served from the arena +[1-9]' "$tmp/err"
+}
+if [ "$(id -u)" -eq 0 ] && fill_root; then
+	export LD_PRELOAD="$preload" LLFREE_STATS=1
+	tap_ok "a root without /proc" in_root
+	unset LD_PRELOAD LLFREE_STATS
+else
+	tap_skip "a root without /proc" "not root"
+fi
+
+# ---------------------------------------------------------------------------
+# Memory
+
+# Served by the kernel alone, and the report says why.
+off_because() {
+	well sh -c 'ulimit -v $((100 << 10)); SHIM_TEST_UNSERVED=1 \
+		LD_PRELOAD=$1 LLFREE_STATS=1 exec "$2" exit' \
+		- "$preload" "$ends" 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+	[ "$status" -eq 0 ] &&
+		grep -q "Nothing was served: the address space is limited" \
+			"$tmp/err"
+}
+tap_ok "100 MiB of address space" off_because
+
+# A group of processes that may have 48 MiB, of which one needs 30 at a time,
+# again and again, and in pieces of all sizes.
+cat >"$tmp/rounds.c" <<'EOT'
+#include <stdlib.h>
+#include <string.h>
+int main(void)
+{
+	static char *p[30 << 8];
+	for (size_t piece = 4096; piece <= 16 << 20; piece *= 4)
+		for (int round = 0; round < 4; round++) {
+			size_t n = (30 << 20) / piece;
+			for (size_t i = 0; i < n; i++)
+				memset(p[i] = malloc(piece), 'm', piece);
+			for (size_t i = 0; i < n; i++)
+				free(p[i]);
+		}
+	return 3;
+}
+EOT
+group=
+for folder in /sys/fs/cgroup/memory /sys/fs/cgroup; do
+	[ -n "$group" ] && break
+	mkdir "$folder/llfree-$$" 2>/dev/null || continue
+	group=$folder/llfree-$$
+	for file in memory.limit_in_bytes memory.max; do
+		echo $((48 << 20)) 2>/dev/null >"$group/$file" && break
+	done || { rmdir "$group"; group=; }
+done
+in_group() {
+	well sh -c 'echo $$ >"$1/cgroup.procs" && LD_PRELOAD=$2 exec "$3"' \
+		- "$group" "$preload" "$tmp/rounds"
+}
+if [ -z "$group" ]; then
+	tap_skip "a group of 48 MiB" "no control group can be made"
+elif $CC -O1 -o "$tmp/rounds" "$tmp/rounds.c" 2>"$tmp/err"; then
+	tap_ok "a group of 48 MiB" in_group
+else
+	tap_skip "a group of 48 MiB" "no compiler"
+fi
+[ -z "$group" ] || rmdir "$group"
+
+# ---------------------------------------------------------------------------
+# Programs built with a sanitizer; its library has to come first.
+
+sanitized() {
+	LD_PRELOAD="$1" LLFREE_STATS=1 "$tmp/sanitized" >"$tmp/out" 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+	[ "$status" -eq 3 ] &&
+		grep -q "Nothing was served: the program was built with" \
+			"$tmp/err"
+}
+for kind in address thread; do
+	# shellcheck disable=SC2086 # CC may have arguments
+	if $CC -fsanitize=$kind -O1 -o "$tmp/sanitized" "$tmp/rounds.c" \
+		2>"$tmp/err"; then
+		runtime=$(ldd "$tmp/sanitized" |
+			sed -n 's|.* => \(/.*/lib[at]san\.so[^ ]*\) .*|\1|p')
+		tap_ok "a program with -fsanitize=$kind" \
+			sanitized "$runtime $preload"
+	else
+		tap_skip "a program with -fsanitize=$kind" "no such compiler"
+	fi
+done
+
+# ---------------------------------------------------------------------------
+# A sandbox that kills for calls that an allocator does not make
+
+sandboxed() {
+	LD_PRELOAD=$preload LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/box" \
+		"$builddir/tests/shim/sandbox" || return
+	echo "$(wc -l <"$tmp/box") reports"
+	[ "$(wc -l <"$tmp/box")" -eq 2 ] &&
+		[ "$(grep -c '"balanced": true' "$tmp/box")" -eq 2 ]
+}
+if grep -q '^Seccomp:.*0' /proc/self/status; then
+	tap_ok "reports from a sandbox" sandboxed
+else
+	tap_skip "reports from a sandbox" "no sandboxes, or in one already"
+fi
+tap_done
