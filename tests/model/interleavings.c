@@ -47,7 +47,8 @@ static uint64_t most_executions(const family_t *family)
 
 /*
  * In the long run, with as many preemptions as the family asks for if that
- * comes to an end soon enough, else with as many as in the short run.
+ * comes to an end soon enough, else with one: the orders of the short run have
+ * as many as it takes.
  */
 static explore_result_t explore_deep(const family_t *family,
 				     const scenario_t *s, bool stop, sum_t *sum)
@@ -62,7 +63,9 @@ static explore_result_t explore_deep(const family_t *family,
 		sum->deeply += !result.gave_up;
 	}
 	if (result.gave_up) {
-		result = scenario_explore(s, stop, family->quick, UINT64_MAX);
+		result = scenario_explore(s, stop,
+					  quick ? family->quick : 1,
+					  UINT64_MAX);
 		sum->executions += result.executions;
 		sum->states += result.states;
 	}
