@@ -43,6 +43,7 @@ static bool claim_frames(struct span s)
 		return false;
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
 	mark_set(arena.marks, MARK_LIVE, s);
+	limit_force(s.count);
 	gauge_change((int64_t)s.count, -(int64_t)dirty);
 	stats_count(STAT_FRAMES_SERVED, s.count);
 	return true;
@@ -155,9 +156,11 @@ long arena_map_over(uintptr_t addr, size_t len, bool populated)
 /* Maps afresh where nothing is mapped at all. */
 static bool fill_hole(uintptr_t addr, size_t len)
 {
-	return arena.os->mmap((void *)addr, len, READ_WRITE,
-			      FRESH | MAP_FIXED_NOREPLACE, -1,
-			      0) == (long)addr;
+	if (arena.os->mmap((void *)addr, len, READ_WRITE,
+			   FRESH | MAP_FIXED_NOREPLACE, -1, 0) != (long)addr)
+		return false;
+	page_advise(span_of(addr, len));
+	return true;
 }
 
 void arena_patch(uintptr_t addr, size_t len)

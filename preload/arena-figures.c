@@ -52,6 +52,7 @@ void arena_forked(void)
 	live = count_marks(MARK_BIT(MARK_LIVE), 0);
 	gauge_reset(live, count_marks(MARK_BIT(MARK_DIRTY),
 				      MARK_BIT(MARK_LIVE)));
+	arena.limited = live;
 	arena.inherited = live;
 	arena.counted = counters_now();
 	arena.lost = arena.frames - count_free() - live;

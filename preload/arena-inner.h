@@ -63,12 +63,15 @@ struct arena {
 	size_t page_frames;
 	unsigned page_order;
 	uint64_t decay; /* milliseconds, 0, or ARENA_NEVER */
+	int advice; /* for madvise, to what is mapped; 0: none */
 	bool strict;
 	bool reserved; /* the kernel gave the place: it is held meanwhile */
 	bool lock_all;
 	struct pool pools[POOLS];
 	uint8_t *tree_states;
 	struct marks *marks;
+	size_t max; /* frames that may be live; 0: any number */
+	size_t limited; /* those that are, while there is a maximum */
 	size_t lost;
 	size_t inherited;
 	llfree_counters_t counted; /* by the process that this was forked from */
@@ -127,6 +130,20 @@ static inline void gauge_change(int64_t live, int64_t dirty)
 	gauge_add(arena.os->cpu(), live, dirty);
 }
 
+/* Frames that were not, or are no longer, live; or, limit_force, that are in
+ * any case. */
+static inline void limit_give(size_t count)
+{
+	if (arena.max)
+		__atomic_fetch_sub(&arena.limited, count, __ATOMIC_RELAXED);
+}
+
+static inline void limit_force(size_t count)
+{
+	if (arena.max)
+		__atomic_fetch_add(&arena.limited, count, __ATOMIC_RELAXED);
+}
+
 static inline unsigned order_of(size_t count)
 {
 	return (unsigned)__builtin_ctzll(count);
@@ -162,6 +179,8 @@ ll_stats_t arena_tree_stats(size_t tree);
 
 /* arena-page.c: for frames that no one else may touch now. */
 
+/* What LLFREE_THP says of a mapping just made. */
+void page_advise(struct span s);
 /* A fresh mapping: 0 or -errno. Without access the frames count as altered.
  * When it fails all are as altered as one of them was. */
 long page_fresh(struct span s, int prot);

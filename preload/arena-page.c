@@ -14,6 +14,13 @@
 /* More resident and other stretches than this: empty all instead. */
 #define ZERO_STRETCHES 8u
 
+void page_advise(struct span s)
+{
+	if (arena.advice)
+		arena.os->madvise(address_of(s.first), bytes_of(s),
+				  arena.advice);
+}
+
 long page_fresh(struct span s, int prot)
 {
 	void *addr = address_of(s.first);
@@ -29,6 +36,7 @@ long page_fresh(struct span s, int prot)
 		mark_set(arena.marks, altered ? MARK_ALTERED : MARK_MOVED, s);
 		return at;
 	}
+	page_advise(s);
 	mark_clear(arena.marks, MARK_DIRTY, s);
 	if (prot != READ_WRITE)
 		mark_set(arena.marks, MARK_ALTERED, s);

@@ -244,6 +244,8 @@ enum arena_state arena_start(const struct arena_os *os,
 	arena.os = os;
 	arena.strict = options->strict;
 	arena.decay = options->decay;
+	arena.advice = options->advice;
+	arena.max = options->max / FRAME;
 	arena.page_frames = options->page / FRAME;
 	arena.page_order = order_of(arena.page_frames);
 	bytes = place(options);

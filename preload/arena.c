@@ -103,9 +103,9 @@ ll_stats_t arena_tree_stats(size_t tree)
 /* ------------------------------------------------------------------------ */
 /* Trees                                                                     */
 
-static long tree_map(size_t tree)
+static long map_fresh(size_t tree)
 {
-	void *addr = address_of(tree * LLFREE_TREE_SIZE);
+	void *addr = address_of(arena_tree(tree).first);
 	long at;
 
 	if (arena.reserved)
@@ -119,6 +119,20 @@ static long tree_map(size_t tree)
 	/* Kernels before 4.17 take the address for a hint. */
 	arena.os->munmap((void *)at, LLFREE_ALIGN);
 	return -EEXIST;
+}
+
+/* A first page is touched at once: parts of a mapping that are altered and
+ * touched before any other could never be joined with the rest again. */
+static long tree_map(size_t tree)
+{
+	struct span s = arena_tree(tree);
+	long failed = map_fresh(tree);
+
+	if (failed)
+		return failed;
+	page_advise(s);
+	*(volatile char *)address_of(s.first) = 0;
+	return 0;
 }
 
 static bool tree_change(size_t tree, uint8_t *from, uint8_t to)
@@ -311,6 +325,21 @@ static bool hand_over(struct span s, size_t head, enum fill fill)
 	return true;
 }
 
+/* As long as there is a limit, what is live is counted exactly as well. Of
+ * `count` frames the limit does not count `uncounted`: they replace others. */
+static bool limit_take(size_t count, size_t uncounted)
+{
+	size_t live;
+
+	if (!arena.max)
+		return true;
+	live = __atomic_fetch_add(&arena.limited, count, __ATOMIC_RELAXED);
+	if (live + count - uncounted <= arena.max)
+		return true;
+	limit_give(count);
+	return false;
+}
+
 static size_t frames_for(size_t len)
 {
 	size_t page = arena.page_frames * FRAME;
@@ -318,14 +347,11 @@ static size_t frames_for(size_t len)
 	return (len + page - 1) / page * arena.page_frames;
 }
 
-static enum route serve(size_t len, size_t head, enum fill fill,
-			struct span *got)
+static enum route get_frames(size_t count, size_t head, enum fill fill,
+			     struct span *got)
 {
-	size_t count = frames_for(len);
 	enum bring brought;
 
-	if (arena_is_locked())
-		return ROUTE_LOCK_ALL;
 	do {
 		*got = arena_allocate(frame_id_none(), count);
 		if (!got->count)
@@ -335,6 +361,22 @@ static enum route serve(size_t len, size_t head, enum fill fill,
 	if (brought == BRING_REFUSED || !hand_over(*got, head, fill))
 		return ROUTE_KERNEL_REFUSED;
 	return ROUTE_SERVE;
+}
+
+static enum route serve(size_t len, size_t head, enum fill fill,
+			struct span *got)
+{
+	size_t count = frames_for(len);
+	enum route route;
+
+	if (arena_is_locked())
+		return ROUTE_LOCK_ALL;
+	if (!limit_take(count, head))
+		return ROUTE_MAX;
+	route = get_frames(count, head, fill, got);
+	if (route != ROUTE_SERVE)
+		limit_give(count);
+	return route;
 }
 
 enum route arena_get(size_t len, bool populated, void **addr)
@@ -369,9 +411,14 @@ bool arena_get_at(uintptr_t addr, size_t len)
 	if (addr - arena_range.base >= arena_range.bytes ||
 	    span_end(want) > arena.frames || arena_is_locked())
 		return false;
+	if (!limit_take(want.count, 0))
+		return false;
 	got = arena_allocate(frame_id_some(frame_id(want.first)), want.count);
-	return got.count && bring_online(got) == BROUGHT &&
-	       hand_over(got, 0, FILL_ZERO);
+	if (got.count && bring_online(got) == BROUGHT &&
+	    hand_over(got, 0, FILL_ZERO))
+		return true;
+	limit_give(want.count);
+	return false;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -434,6 +481,7 @@ static long free_part(struct span *s, enum leave leave)
 	if (failed)
 		return failed;
 	gauge_change(-(int64_t)run.count, 0);
+	limit_give(run.count);
 	stats_count(STAT_FRAMES_GIVEN_BACK, run.count);
 	arena_deallocate(run);
 	purge_excess(run);

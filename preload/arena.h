@@ -61,6 +61,8 @@ struct arena_options {
 	size_t cores; /* slots of the allocator */
 	uintptr_t hint; /* an address near the top of what a process has */
 	uint64_t decay; /* see arena_age: milliseconds, 0, or ARENA_NEVER */
+	size_t max; /* bytes that may be live at once; 0: any number */
+	int advice; /* for all memory served: of madvise, 0 for none */
 	bool limited; /* address space is short: take no more than needed */
 	bool strict; /* no access after munmap */
 	bool heap; /* with a window for the main heap */
@@ -128,7 +130,7 @@ bool arena_is_live(uintptr_t addr, size_t len, unsigned without);
  */
 enum route arena_get(size_t len, bool populate, void **addr);
 
-/* The same, exactly at `addr`. */
+/* The same, exactly at `addr`; or false. */
 bool arena_get_at(uintptr_t addr, size_t len);
 
 /*

@@ -37,7 +37,7 @@ static const struct setting {
 	uint64_t min, max;
 	size_t offset; /* in struct config */
 	enum kind kind;
-	const char *choices[4];
+	const char *choices[6]; /* and NULL */
 } settings_table[] = {
 	{
 		.name = PREFIX "STATS",
@@ -56,6 +56,26 @@ static const struct setting {
 		.fallback = "",
 		.offset = offsetof(struct config, stats_file),
 		.help = "file for the report, instead of stderr",
+	},
+	{
+		.name = PREFIX "STATS_SIGNAL",
+		.key = "stats_signal",
+		.kind = CHOICE,
+		.choices = { "none", "HUP", "USR1", "USR2", "QUIT" },
+		.fallback = "none",
+		.offset = offsetof(struct config, stats_signal),
+		.help = "report when this signal arrives, unless the program "
+			"handles or ignores it",
+	},
+	{
+		.name = PREFIX "STATS_INTERVAL",
+		.key = "stats_interval",
+		.kind = NUMBER,
+		.max = 24 * 3600,
+		.fallback = "0",
+		.offset = offsetof(struct config, stats_interval),
+		.help = "seconds from report to report, as long as the program "
+			"asks for memory; 0: none",
 	},
 	{
 		.name = PREFIX "VERBOSE",
@@ -120,6 +140,17 @@ static const struct setting {
 		.help = "larger requests are passed to the kernel",
 	},
 	{
+		.name = PREFIX "MAX",
+		.key = "max",
+		.kind = SIZE,
+		.min = 0,
+		.max = 16 * TIB,
+		.fallback = "0",
+		.offset = offsetof(struct config, max),
+		.help = "most bytes that are served at once: the program gets "
+			"ENOMEM beyond; 0: no limit",
+	},
+	{
 		.name = PREFIX "STRICT",
 		.key = "strict",
 		.kind = SWITCH,
@@ -137,6 +168,16 @@ static const struct setting {
 		.offset = offsetof(struct config, decay_ms),
 		.help = "milliseconds until freed memory that was not used "
 			"again goes back to the kernel; 0: at once",
+	},
+	{
+		.name = PREFIX "THP",
+		.key = "thp",
+		.kind = CHOICE,
+		.choices = { "system", "never", "always" },
+		.fallback = "system",
+		.offset = offsetof(struct config, thp),
+		.help = "transparent huge pages for served memory: ask the "
+			"kernel never or always to use them",
 	},
 };
 

@@ -37,6 +37,20 @@ enum config_hook {
 	CONFIG_HOOK_BRK,     /* and the main heap */
 };
 
+enum config_signal {
+	CONFIG_SIGNAL_NONE,
+	CONFIG_SIGNAL_HUP,
+	CONFIG_SIGNAL_USR1,
+	CONFIG_SIGNAL_USR2,
+	CONFIG_SIGNAL_QUIT,
+};
+
+enum config_thp {
+	CONFIG_THP_SYSTEM, /* as the system does it */
+	CONFIG_THP_NEVER,
+	CONFIG_THP_ALWAYS,
+};
+
 #define CONFIG_PROGRAM_MAX 64
 #define CONFIG_NEVER UINT64_MAX
 
@@ -45,14 +59,18 @@ struct config {
 	char program[CONFIG_PROGRAM_MAX]; /* its name, without folders */
 	uint64_t stats;			  /* enum config_stats */
 	char stats_file[PATH_MAX];	  /* pattern; empty: stderr */
+	uint64_t stats_signal;		  /* enum config_signal */
+	uint64_t stats_interval;	  /* seconds; 0: none */
 	uint64_t verbose;		  /* 0 or 1 */
 	uint64_t profile;		  /* 0 or 1 */
 	uint64_t profile_top; /* call sites listed for each of the two lists */
 	uint64_t hook;	      /* enum config_hook */
 	uint64_t arena;	      /* bytes of address space, at most */
 	uint64_t max_region;  /* bytes; larger requests are passed on */
+	uint64_t max;	      /* bytes that may be served at once; 0: any */
 	uint64_t strict;      /* 0 or 1: no access after munmap */
 	uint64_t decay_ms;    /* 0: at once; or CONFIG_NEVER */
+	uint64_t thp;	      /* enum config_thp */
 };
 
 /* The settings in effect: after the first call, one load. */

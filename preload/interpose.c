@@ -23,6 +23,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <sys/auxv.h>
@@ -127,6 +128,13 @@ static const char *heap_refused(const struct config *settings)
 	return __curbrk ? "in use before us" : NULL;
 }
 
+static int advice_for(uint64_t thp)
+{
+	return thp == CONFIG_THP_ALWAYS ? MADV_HUGEPAGE :
+	       thp == CONFIG_THP_NEVER	? MADV_NOHUGEPAGE :
+					  0;
+}
+
 static void start_arena(const struct config *settings)
 {
 	size_t space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
@@ -137,6 +145,8 @@ static void start_arena(const struct config *settings)
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
 		.strict = settings->strict,
 		.decay = settings->decay_ms,
+		.max = settings->max,
+		.advice = advice_for(settings->thp),
 		.heap = !heap_refused(settings),
 	};
 
@@ -152,12 +162,19 @@ static void start_arena(const struct config *settings)
 	}
 }
 
+static bool wants_counters(const struct config *settings)
+{
+	return settings->stats != CONFIG_STATS_OFF ||
+	       settings->stats_signal != CONFIG_SIGNAL_NONE ||
+	       settings->stats_interval;
+}
+
 /* One caller sets everything up; the others go on without meanwhile. */
 static bool start(void)
 {
 	if (!arena_claim_start())
 		return arena_state() == ARENA_READY;
-	if (config()->stats != CONFIG_STATS_OFF) {
+	if (wants_counters(config())) {
 		stats_on_fork(report_forked);
 		stats_start();
 		report_open(config());
@@ -198,6 +215,8 @@ static enum route serve(void *addr, size_t len, int prot, int flags,
 	enum route why = route_mmap(addr, len, prot, flags, offset,
 				    real_page_size(), config()->max_region);
 
+	if (why == ROUTE_TOO_LARGE && config()->max && len > config()->max)
+		return ROUTE_MAX;
 	if (why != ROUTE_SERVE)
 		return why;
 	if (arena_state() != ARENA_READY)
@@ -272,6 +291,8 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 		return served;
 	}
 	stats_passed(STAT_MMAP_PASSED, why, len);
+	if (why == ROUTE_MAX)
+		failed = -ENOMEM;
 	return real_result_ptr(
 		failed ? failed :
 			 map_by_kernel(addr, len, prot, flags, fd, offset));
@@ -632,6 +653,17 @@ static void take_hooks(const struct config *settings)
 	exit_hooked = hooks[HOOK_EXIT].took;
 }
 
+static void take_signal(const struct config *settings)
+{
+	static const int numbers[] = {
+		[CONFIG_SIGNAL_NONE] = 0,	[CONFIG_SIGNAL_HUP] = SIGHUP,
+		[CONFIG_SIGNAL_USR1] = SIGUSR1, [CONFIG_SIGNAL_USR2] = SIGUSR2,
+		[CONFIG_SIGNAL_QUIT] = SIGQUIT,
+	};
+
+	report_on_signal(numbers[settings->stats_signal]);
+}
+
 static void forked(void)
 {
 	arena_forget_threads();
@@ -643,7 +675,8 @@ static __attribute__((constructor)) void set_up(void)
 	const struct config *settings = config();
 
 	ready();
-	upkeep_start();
+	upkeep_start(settings);
+	take_signal(settings);
 	take_hooks(settings);
 	pthread_atfork(NULL, NULL, forked);
 	at_quick_exit(leave);

@@ -222,6 +222,8 @@ static long relocate(const struct move *m, enum route *why)
 	if (m->new_len <= m->max)
 		*why = arena_get_for(m->new_len, m->old_len,
 				     tables ? FILL_CLEAN : FILL_ANY, &to);
+	if (*why == ROUTE_MAX)
+		return -ENOMEM;
 	if (*why != ROUTE_SERVE)
 		return move_out(m);
 	if (tables)

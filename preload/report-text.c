@@ -62,7 +62,7 @@ static void title(struct say *say, const struct report_data *d)
 	say_text(say, d->settings->program);
 	say_text(say, ", process ");
 	say_i64(say, d->pid);
-	say_text(say, ", ended by ");
+	say_text(say, d->running ? ", running, by " : ", ended by ");
 	say_text(say, d->how);
 	say_text(say, " ----\n");
 	if (!hooks->libc) {

@@ -9,6 +9,7 @@
 #include "preload/stats.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,6 +29,10 @@ static struct {
 } target = { .fd = -1 };
 
 static char buffer[4096];
+
+/* While the program runs one report is written at a time: who comes meanwhile,
+ * in a signal handler perhaps, leaves a note for the one who writes. */
+static bool writing, demanded;
 
 static bool is_target(int fd)
 {
@@ -101,6 +106,7 @@ void report_open(const struct config *settings)
 void report_forked(void)
 {
 	target.inherited = true;
+	writing = demanded = false;
 	if (!config()->stats_file[0] && is_target(target.fd)) {
 		real_close(target.fd);
 		target.fd = STDERR_FILENO;
@@ -165,16 +171,17 @@ uint64_t report_slot_hits(const struct report_data *d)
 	return gets > others ? gets - others : 0;
 }
 
-static bool write_report(const char *how)
+static bool write_report(const char *how, char *text, size_t cap)
 {
 	struct report_data data = {
 		.settings = config(),
 		.how = how,
+		.running = text != buffer,
 		.pid = real_getpid(),
 	};
 	bool opened;
 	int fd = find_target(data.settings, &opened);
-	struct say say = say_to(fd, buffer, sizeof(buffer));
+	struct say say = say_to(fd, text, cap);
 
 	if (fd < 0)
 		return false;
@@ -198,21 +205,64 @@ static bool owes_report(void)
 	       (owner == STATS_CHILD && stats_any());
 }
 
+/* Whether one is wanted at the end, too. */
+static bool is_wanted_last(void)
+{
+	return stats_on && config()->stats != CONFIG_STATS_OFF;
+}
+
 void report_last(const char *how)
 {
-	if (stats_on && owes_report() && stats_claim_report())
-		write_report(how);
+	if (is_wanted_last() && owes_report() && stats_claim_report())
+		write_report(how, buffer, sizeof(buffer));
 }
 
 bool report_before_exec(void)
 {
-	return stats_on && stats_owner() == STATS_OURS &&
-	       stats_claim_report() && write_report("exec");
+	return is_wanted_last() && stats_owner() == STATS_OURS &&
+	       stats_claim_report() &&
+	       write_report("exec", buffer, sizeof(buffer));
 }
 
 void report_again(void)
 {
 	stats_unclaim_report();
+}
+
+/* ------------------------------------------------------------------------ */
+/* While the program runs                                                    */
+
+void report_now(const char *how)
+{
+	static char text[4096];
+
+	if (!stats_on || stats_owner() == STATS_PARENT)
+		return;
+	if (__atomic_exchange_n(&writing, true, __ATOMIC_ACQUIRE)) {
+		__atomic_store_n(&demanded, true, __ATOMIC_RELEASE);
+		return;
+	}
+	write_report(how, text, sizeof(text));
+	while (__atomic_exchange_n(&demanded, false, __ATOMIC_ACQUIRE))
+		write_report("demand", text, sizeof(text));
+	__atomic_store_n(&writing, false, __ATOMIC_RELEASE);
+}
+
+static void demand(int number)
+{
+	(void)number;
+	report_now("demand");
+}
+
+void report_on_signal(int number)
+{
+	struct sigaction action = { .sa_handler = demand,
+				    .sa_flags = SA_RESTART },
+			 before;
+
+	if (number && !sigaction(number, NULL, &before) &&
+	    before.sa_handler == SIG_DFL)
+		sigaction(number, &action, NULL);
 }
 
 void report_settings(const struct config *settings)

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The report at the end of a process: when, and where to.
+ * Reports: when, and where to.
  *
- * Each process writes at most one, by the thread that ends it; others may go
+ * At its end each process writes at most one, by the thread that ends it; others may go
  * on meanwhile. A child of vfork or posix_spawn writes none. A child of fork
  * writes none when it has asked for nothing since, or when it executes another
  * program: it was only on its way there.
@@ -29,6 +29,12 @@ void report_last(const char *how);
  * report follow. */
 bool report_before_exec(void);
 void report_again(void);
+
+/* A report while the program goes on; `how` it came about: "interval" or
+ * "demand". From now on at this signal as well, unless the program ignores it
+ * or handles it itself; 0: none. */
+void report_now(const char *how);
+void report_on_signal(int number);
 
 /* In a child of fork, whose counters have just become zero. */
 void report_forked(void);

@@ -102,6 +102,7 @@ static const struct {
 	[ROUTE_EARLY] = { "early", "while setting up" },
 	[ROUTE_OFF] = { "off", "no arena in this process" },
 	[ROUTE_LOCK_ALL] = { "lock_all", "after mlockall" },
+	[ROUTE_MAX] = { "max", "refused, above LLFREE_MAX" },
 	[ROUTE_ARENA_FULL] = { "arena_full", "arena full" },
 	[ROUTE_KERNEL_REFUSED] = { "kernel_refused",
 				   "arena could not grow" },

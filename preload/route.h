@@ -35,6 +35,7 @@ enum route {
 	ROUTE_EARLY, /* while the arena was being set up */
 	ROUTE_OFF, /* no arena in this process */
 	ROUTE_LOCK_ALL, /* after mlockall(MCL_FUTURE) */
+	ROUTE_MAX, /* refused: LLFREE_MAX bytes would be exceeded */
 	ROUTE_ARENA_FULL,
 	ROUTE_KERNEL_REFUSED, /* no memory to bring the arena's part online */
 	ROUTE_OUTSIDE, /* mremap of memory that the kernel gave */

@@ -5,12 +5,32 @@
 
 #include "preload/arena.h"
 #include "preload/real.h"
+#include "preload/report.h"
 
 __thread unsigned upkeep_calls;
 
-void upkeep_start(void)
+static struct {
+	uint64_t interval; /* milliseconds; 0: no reports */
+	uint64_t next; /* when the next one is due */
+} reports;
+
+void upkeep_start(const struct config *settings)
 {
 	real_clock_start();
+	reports.next = real_clock_ms();
+	reports.interval = settings->stats_interval * 1000;
+	reports.next += reports.interval;
+}
+
+/* One thread gets it, of several. */
+static bool report_is_due(uint64_t now)
+{
+	uint64_t next = __atomic_load_n(&reports.next, __ATOMIC_RELAXED);
+
+	return reports.interval && now >= next &&
+	       __atomic_compare_exchange_n(&reports.next, &next,
+					   now + reports.interval, false,
+					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 void upkeep_look(void)
@@ -18,6 +38,9 @@ void upkeep_look(void)
 	uint64_t now = real_clock_ms();
 
 	upkeep_calls = 0;
-	if (now)
-		arena_age(now, ARENA_PURGE);
+	if (!now)
+		return;
+	arena_age(now, ARENA_PURGE);
+	if (report_is_due(now))
+		report_now("interval");
 }

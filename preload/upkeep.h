@@ -3,22 +3,23 @@
 
 /*
  * What there is to do from time to time: memory that has been free for long
- * goes back to the kernel. It is done in small portions on calls of the
+ * goes back to the kernel, and reports are written by interval. It is done in small portions on calls of the
  * program, of which every eighth (or a long one) looks at the clock. A program
- * that makes no calls keeps what it has.
+ * that makes no calls keeps what it has, and reports nothing.
  *
  * Any thread may call this, signal handlers included. Nothing here locks,
  * allocates or touches errno.
  */
 #pragma once
 
+#include "preload/config.h"
+
 #include <stddef.h>
-#include <stdint.h>
 
-/* The clock, before the program can forbid system calls; when to look at it.
- * Once, in the constructor. */
-void upkeep_start(void);
+/* Once, in the constructor. */
+void upkeep_start(const struct config *settings);
 
+/* Does what is due. */
 void upkeep_look(void);
 
 /* Counts calls, and 64 KiB as one more. */

@@ -43,9 +43,7 @@ static void loop(size_t len, int rounds, size_t most)
 		must(munmap(p, len) == 0);
 	}
 	faults = page_faults() - faults;
-	if (have_shim())
-		must(faults <= most);
-	ok(faults > 0, "%zu KiB, %d times", len / 1024, rounds);
+	ok(!have_shim() || faults <= most, "%zu KiB, %d times", len / 1024, rounds);
 }
 
 /* As php does. */
@@ -61,9 +59,7 @@ static void named(size_t most)
 		must(munmap(p, 2 * MIB) == 0);
 	}
 	faults = page_faults() - faults;
-	if (have_shim())
-		must(faults <= most);
-	ok(faults > 0, "memory with a name");
+	ok(!have_shim() || faults <= most, "memory with a name");
 	ok(fails_with(prctl(PR_SET_VMA, PR_SET_VMA_ANON_NAME, 1, 4096, "x"),
 		      EINVAL),
 	   "nowhere a name can be");
@@ -90,9 +86,7 @@ static void mixed(size_t most)
 		touch(p[k], len[k]);
 	}
 	faults = page_faults() - faults;
-	if (have_shim())
-		must(faults <= most);
-	ok(faults > 0, "sizes at random");
+	ok(!have_shim() || faults <= most, "sizes at random");
 	for (size_t k = 0; k < 12; k++)
 		if (p[k])
 			must(munmap(p[k], len[k]) == 0);

@@ -43,6 +43,10 @@ static void defaults(void **state)
 	assert_int_equal(settings.hook, CONFIG_HOOK_BRK);
 	assert_int_equal(settings.strict, 0);
 	assert_int_equal(settings.decay_ms, 10000);
+	assert_int_equal(settings.max, 0);
+	assert_int_equal(settings.thp, CONFIG_THP_SYSTEM);
+	assert_int_equal(settings.stats_signal, CONFIG_SIGNAL_NONE);
+	assert_int_equal(settings.stats_interval, 0);
 	assert_true(settings.arena >= UINT64_C(1) << 30);
 	assert_true(settings.max_region <= settings.arena);
 }
@@ -60,6 +64,10 @@ static void all_of_them(void **state)
 		(char[]){ "LLFREE_MAX_REGION=64m" },
 		(char[]){ "LLFREE_STRICT=1" },
 		(char[]){ "LLFREE_DECAY_MS=-1" },
+		(char[]){ "LLFREE_MAX=1G" },
+		(char[]){ "LLFREE_THP=always" },
+		(char[]){ "LLFREE_STATS_SIGNAL=USR2" },
+		(char[]){ "LLFREE_STATS_INTERVAL=60" },
 		NULL,
 	};
 	struct config settings;
@@ -76,6 +84,10 @@ static void all_of_them(void **state)
 	assert_int_equal(settings.max_region, 64 << 20);
 	assert_int_equal(settings.strict, 1);
 	assert_int_equal(settings.decay_ms, CONFIG_NEVER);
+	assert_int_equal(settings.max, UINT64_C(1) << 30);
+	assert_int_equal(settings.thp, CONFIG_THP_ALWAYS);
+	assert_int_equal(settings.stats_signal, CONFIG_SIGNAL_USR2);
+	assert_int_equal(settings.stats_interval, 60);
 }
 
 static void sizes(void **state)
@@ -318,8 +330,11 @@ static void json_values(void **state)
 	said[say.len] = '\0';
 	assert_ptr_equal(strstr(said, "\"stats\": \"json\", "
 				      "\"stats_file\": \"a\\\"b\", "
+				      "\"stats_signal\": \"none\", "
+				      "\"stats_interval\": 0, "
 				      "\"verbose\": false, "),
 			 said);
+	assert_non_null(strstr(said, ", \"decay_ms\": 10000, "));
 	assert_non_null(strstr(said, ", \"arena\": 1073741824, "));
 }
 

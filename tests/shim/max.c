@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * LLFREE_MAX: so many bytes are in use at most; who asks for more gets ENOMEM,
+ * and may go on with what there is.
+ */
+#include "tests/shim/shim.h"
+
+#include <pthread.h>
+
+#define MIB ((size_t)1 << 20)
+#define MOST (16 * MIB)
+#define THREADS 4
+#define PIECE ((size_t)64 << 10)
+
+static void *try_map(size_t len)
+{
+	return mmap(NULL, len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+static void one_too_many(void)
+{
+	char *p = map(9 * MIB), *q;
+	void *volatile by_malloc; /* or the compiler leaves the call out */
+
+	ok(fails_with(try_map(8 * MIB), ENOMEM), "more than the limit");
+	must(munmap(p, 5 * MIB) == 0);
+	q = map(8 * MIB);
+	ok(all_bytes(q, 8 * MIB, 0), "after a part was unmapped");
+	must(munmap(p + 5 * MIB, 4 * MIB) == 0);
+	must(munmap(q, 8 * MIB) == 0);
+	ok(fails_with(try_map(2048 * MIB), ENOMEM), "far more");
+	by_malloc = malloc(2 * MOST);
+	ok(!by_malloc && errno == ENOMEM, "by malloc");
+	free(by_malloc);
+}
+
+static void growth(void)
+{
+	char *p = map(9 * MIB), *behind = map(MIB);
+
+	memset(p, 'g', 9 * MIB);
+	p = mremap(p, 9 * MIB, 13 * MIB, MREMAP_MAYMOVE);
+	ok(p != MAP_FAILED && all_bytes(p, 9 * MIB, 'g') &&
+		   all_bytes(p + 9 * MIB, 4 * MIB, 0),
+	   "mremap counts what is added");
+	ok(fails_with(mremap(p, 13 * MIB, 17 * MIB, MREMAP_MAYMOVE), ENOMEM) &&
+		   all_bytes(p, 9 * MIB, 'g'),
+	   "and fails when that is too much");
+	must(munmap(p, 13 * MIB) == 0);
+	must(munmap(behind, MIB) == 0);
+}
+
+/* Some more than the limit may come from the kernel, where it does not count:
+ * while another thread brings a part of the arena online. */
+static void *held[THREADS][2 * MOST / PIECE];
+static size_t from_arena;
+
+static void *take_all(void *arg)
+{
+	size_t thread = (size_t)(uintptr_t)arg, count = 0;
+	void *p;
+
+	while ((p = try_map(PIECE)) != MAP_FAILED) {
+		must(count < 2 * MOST / PIECE - 1);
+		held[thread][count++] = p;
+		__atomic_fetch_add(&from_arena, in_arena(p), __ATOMIC_RELAXED);
+	}
+	return NULL;
+}
+
+static void by_threads(void)
+{
+	pthread_t threads[THREADS];
+
+	for (size_t i = 0; i < THREADS; i++)
+		must(pthread_create(&threads[i], NULL, take_all,
+				    (void *)(uintptr_t)i) == 0);
+	for (size_t i = 0; i < THREADS; i++)
+		must(pthread_join(threads[i], NULL) == 0);
+	for (size_t i = 0; i < THREADS; i++)
+		for (size_t n = 0; held[i][n]; n++)
+			must(munmap(held[i][n], PIECE) == 0);
+	ok(from_arena * PIECE <= MOST, "threads together get no more");
+	ok(from_arena * PIECE >= MOST / 4, "and no less than there is");
+}
+
+static bool in_the_child(void)
+{
+	char *p = try_map(9 * MIB);
+
+	return p != MAP_FAILED && fails_with(try_map(9 * MIB), ENOMEM) &&
+	       munmap(p, 9 * MIB) == 0 && try_map(9 * MIB) != MAP_FAILED;
+}
+
+int main(void)
+{
+	if (!have_shim()) {
+		printf("1..0 # SKIP a setting of the library\n");
+		return 0;
+	}
+	with_setting("LLFREE_MAX", "16M");
+	one_too_many();
+	growth();
+	by_threads();
+	ok(in_child(in_the_child), "a child of fork has the same limit");
+	return done();
+}

@@ -1,0 +1,81 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+#
+# Reports while the program runs: at a signal, and by interval.
+
+. "$srcdir/tests/tap.sh"
+
+# with SETTING... PROGRAM [ARG]...: $tmp/report, $tmp/out
+with() {
+	rm -f "$tmp/report"
+	env LD_PRELOAD="$preload" LLFREE_STATS_FILE="$tmp/report" "$@" \
+		>"$tmp/out" 2>&1
+}
+
+reports() { # HOW NUMBER
+	cat "$tmp/out" "$tmp/report"
+	[ "$(grep -cE "\"exit\": *\"($1)\"" "$tmp/report")" -eq "$2" ]
+}
+
+twice="kill -USR2 \$\$; kill -USR2 \$\$; echo works"
+
+tap_ok "two signals" with LLFREE_STATS=json LLFREE_STATS_SIGNAL=USR2 \
+	sh -c "$twice"
+tap_ok "the program works" grep -qx works "$tmp/out"
+tap_ok "two reports" reports demand 2
+tap_ok "and that at the end" reports "exit|_exit" 1
+tap_ok "another signal" with LLFREE_STATS_SIGNAL=USR1 \
+	sh -c 'kill -USR1 $$; echo works'
+tap_ok "without a report at the end" \
+	sh -c "grep -q 'running, by demand' '$tmp/report' &&
+		! grep -q 'ended by' '$tmp/report'"
+tap_ok "a program with a handler" with LLFREE_STATS=json \
+	LLFREE_STATS_SIGNAL=USR2 \
+	sh -c "trap 'echo mine' USR2; $twice"
+tap_ok "keeps it" sh -c "[ \$(grep -c mine '$tmp/out') -eq 2 ]"
+tap_ok "and reports at the end only" reports demand 0
+tap_ok "a program that ignores it" with LLFREE_STATS=json \
+	LLFREE_STATS_SIGNAL=USR2 \
+	sh -c "trap '' USR2; sh -c 'kill -USR2 \$\$; echo works'"
+tap_ok "goes on to do so" grep -qx works "$tmp/out"
+
+# Maps and unmaps until two reports by interval are in the file.
+cat >"$tmp/loop.c" <<'EOT'
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+static int count(const char *path)
+{
+	FILE *report = fopen(path, "r");
+	static char line[1 << 20];
+	int n = 0;
+
+	while (report && fgets(line, sizeof(line), report))
+		n += strstr(line, "\"interval\"") != NULL;
+	if (report)
+		fclose(report);
+	return n;
+}
+int main(int argc, char **argv)
+{
+	struct timespec pause = { 0, 20000000 };
+
+	for (int i = 0; i < 1500 && argc > 1; i++) {
+		if (count(argv[1]) >= 2)
+			return 0;
+		for (int n = 0; n < 20; n++)
+			munmap(mmap(0, 65536, PROT_READ | PROT_WRITE,
+				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536);
+		nanosleep(&pause, NULL);
+	}
+	return 1;
+}
+EOT
+# shellcheck disable=SC2086 # a command, perhaps with options
+tap_ok "a program" $CC -o "$tmp/loop" "$tmp/loop.c"
+tap_ok "reports each second" with LLFREE_STATS=json LLFREE_STATS_INTERVAL=1 \
+	"$tmp/loop" "$tmp/report"
+tap_ok "and at the end" reports "exit|_exit" 1
+tap_done
