@@ -81,7 +81,7 @@ EOT
 if $CC -O1 -shared -fPIC -o "$tmp/used.so" "$tmp/used.c" 2>"$tmp/err"; then
 	LD_PRELOAD=$preload:$tmp/used.so LLFREE_STATS_FILE=$tmp/in-use \
 		awk "$double" >"$tmp/out" && status=0 || status=$?
-	tap_ok "a heap in use: works" test $status -eq 0
+	tap_ok "a heap in use: works" test "$status" -eq 0
 	tap_ok "a heap in use: left alone, and said" \
 		grep -q '"libc": true, "brk": false, "why_not": "brk: in use before us"' \
 		"$tmp/in-use"

@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 

@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 
@@ -14,7 +15,7 @@ ends_well() {
 	LD_PRELOAD="$1" "$ends" "$2" >"$tmp/out" 2>&1
 	status=$?
 	cat "$tmp/out"
-	test $status = 0 && grep -qx 'the end' "$tmp/out"
+	test "$status" = 0 && grep -qx 'the end' "$tmp/out"
 }
 tap_ok "a constructor before ours, a destructor after ours" \
 	ends_well "$preload $early" return

@@ -1,3 +1,4 @@
+#!/bin/sh
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 
@@ -25,7 +26,7 @@ run() {
 	env "$@" LD_PRELOAD="$preload" LLFREE_STATS=json "$ends" "$how" \
 		2>"$tmp/report"
 	got=$?
-	test $got = "$status" || { echo "status $got"; return 1; }
+	test "$got" = "$status" || { echo "status $got"; return 1; }
 }
 
 # end HOW STATUS EXIT: ends so, with this status, and reports this.
