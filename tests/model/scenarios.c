@@ -290,7 +290,7 @@ static bool split(scenario_t *s, size_t i, bool quick)
 {
 	static const unsigned orders[][3] = { { 0, 0, 0 }, { 0, 6, 7 },
 					      { 8, 7, 7 }, { 6, 6, 8 },
-					      { 0, 8, 3 }, { 7, 0, 8 } };
+					      { 0, 3, 8 }, { 7, 0, 8 } };
 	unsigned threads = quick ? 2 : 3;
 	size_t frame = 0;
 

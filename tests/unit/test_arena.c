@@ -498,29 +498,42 @@ static void what_is_used_again_stays(void **state)
 	all_back();
 }
 
+/* What the tests before have left is one tree. */
+static void needs_huge_frames(void)
+{
+	if (LLFREE_TREE_CHILDREN >= 4)
+		return;
+	print_message("# skipped: a tree has few huge frames\n");
+	skip();
+}
+
 static void in_portions(void **state)
 {
-	size_t before, after;
+	size_t before, after, calls = 0;
 
 	(void)state;
+	needs_huge_frames();
 	all_back();
 	for (int i = 0; i < 3; i++)
-		use(8 * HUGE / LLFREE_TREE_CHILDREN);
+		use(HUGE);
 	before = dirty_pages();
 	assert_true(before >= 512);
 	later(DECAY);
 	for (now += DECAY; before; before = after) {
 		arena_age(now, ARENA_PURGE);
 		after = dirty_pages();
-		assert_true(after < before && before - after <= 512);
+		assert_true(after <= before && before - after <= 512);
+		assert_true(calls++ < 2 * LLFREE_TREE_CHILDREN);
 	}
 }
 
 static void whole_ones_first(void **state)
 {
-	char *p = get(100 * PAGE), *q;
+	char *p, *q;
 
 	(void)state;
+	needs_huge_frames();
+	p = get(100 * PAGE);
 	all_back();
 	for (int i = 0; i < 3; i++)
 		use(HUGE);
@@ -542,12 +555,13 @@ static void too_many(void **state)
 	char *p[20];
 
 	(void)state;
+	needs_huge_frames();
 	all_back();
 	for (size_t i = 0; i < 20; i++)
 		p[i] = get(100 * PAGE);
 	for (size_t i = 0; i < 20; i++)
 		put(p[i], 100 * PAGE);
-	assert_in_range(dirty_pages(), 1, 300);
+	assert_in_range(dirty_pages(), 1, 500);
 	all_back();
 }
 
@@ -571,6 +585,7 @@ static void same_trees_again(void **state)
 	struct arena_figures before, after;
 
 	(void)state;
+	needs_huge_frames();
 	use(TREE);
 	arena_figures(&before);
 	for (int i = 0; i < 10; i++)

@@ -249,8 +249,10 @@ static void test_offline(void **state)
 static void test_spares_huge_frames(void **state)
 {
 	(void)state;
-	if (CHILDREN < 4)
+	if (CHILDREN < 4) {
+		print_message("# skipped: a tree has few huge frames\n");
 		skip();
+	}
 	make(LLFREE_INIT_FREE);
 	fx_take(&fx, 0, 2 * HUGE_FRAME - 70);
 	fx_take(&fx, 3 * HUGE_FRAME, HUGE_FRAME / 2);
