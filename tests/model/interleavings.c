@@ -13,8 +13,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* All interleavings are given up after so many; those with a bound are not. */
-#define MOST_EXECUTIONS 3000u
+/* What the long run asks for is given up after so many executions: of all
+ * interleavings, and of those with a bound. */
+#define MOST_OF_ALL 3000u
+#define MOST_BOUNDED 80000u
 
 static bool quick = true;
 static size_t part, parts = 1; /* each so manieth scenario, for two processors */
@@ -40,15 +42,20 @@ typedef struct {
 static sum_t total;
 static uint64_t total_crashes;
 
+static bool is_bounded(const family_t *family)
+{
+	return family->all != UINT_MAX;
+}
+
 static uint64_t most_executions(const family_t *family)
 {
-	return family->all == UINT_MAX ? MOST_EXECUTIONS : UINT64_MAX;
+	return !is_bounded(family) ? MOST_OF_ALL : MOST_BOUNDED;
 }
 
 /*
  * In the long run, with as many preemptions as the family asks for if that
- * comes to an end soon enough, else with one: the orders of the short run have
- * as many as it takes.
+ * comes to an end soon enough, else as in the short run, but of all orders
+ * with one only.
  */
 static explore_result_t explore_deep(const family_t *family,
 				     const scenario_t *s, bool stop, sum_t *sum)
@@ -64,7 +71,9 @@ static explore_result_t explore_deep(const family_t *family,
 	}
 	if (result.gave_up) {
 		result = scenario_explore(s, stop,
-					  quick ? family->quick : 1,
+					  quick || is_bounded(family) ?
+						  family->quick :
+						  1,
 					  UINT64_MAX);
 		sum->executions += result.executions;
 		sum->states += result.states;
@@ -97,8 +106,8 @@ static bool explore_family(const family_t *family, size_t number)
 	       family->name, sum.explored);
 	if (!quick)
 		printf(", %zu of them with %s", sum.deeply,
-		       family->all == UINT_MAX ? "all interleavings" :
-						 "more preemptions");
+		       is_bounded(family) ? "more preemptions" :
+					    "all interleavings");
 	printf(", %llu executions, %llu states, %llu crashes\n",
 	       (unsigned long long)sum.executions,
 	       (unsigned long long)sum.states, (unsigned long long)crash_count);
