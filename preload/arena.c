@@ -121,18 +121,13 @@ static long map_fresh(size_t tree)
 	return -EEXIST;
 }
 
-/* A first page is touched at once: parts of a mapping that are altered and
- * touched before any other could never be joined with the rest again. */
 static long tree_map(size_t tree)
 {
-	struct span s = arena_tree(tree);
 	long failed = map_fresh(tree);
 
-	if (failed)
-		return failed;
-	page_advise(s);
-	*(volatile char *)address_of(s.first) = 0;
-	return 0;
+	if (!failed)
+		page_advise(arena_tree(tree));
+	return failed;
 }
 
 static bool tree_change(size_t tree, uint8_t *from, uint8_t to)

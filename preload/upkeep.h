@@ -3,9 +3,10 @@
 
 /*
  * What there is to do from time to time: memory that has been free for long
- * goes back to the kernel, and reports are written by interval. It is done in small portions on calls of the
- * program, of which every eighth (or a long one) looks at the clock. A program
- * that makes no calls keeps what it has, and reports nothing.
+ * goes back to the kernel, and reports are written by interval. It is done in
+ * small portions on calls of the program, of which every eighth (or a long one)
+ * looks at the clock. A program that makes no calls keeps what it has, and
+ * reports nothing.
  *
  * Any thread may call this, signal handlers included. Nothing here locks,
  * allocates or touches errno.

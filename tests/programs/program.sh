@@ -46,6 +46,16 @@ prepare() {
 	:
 }
 
+# random_lines NUMBER: the same ones each time.
+random_lines() {
+	awk -v lines="$1" 'BEGIN {
+		for (i = x = 1; i <= lines; i++) {
+			x = (x * 16807) % 2147483647
+			printf "%d\tline %d\t%d\n", x, i, x % 1000
+		}
+	}'
+}
+
 # once NAME: one run; NAME.out, NAME.err and NAME.status are what came of it.
 once() {
 	rm -rf "$tmp/run"

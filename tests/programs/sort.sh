@@ -10,12 +10,7 @@ needs sort awk
 lines=$(size 200000 4000000)
 
 prepare() {
-	awk -v lines="$lines" 'BEGIN {
-		for (i = x = 1; i <= lines; i++) {
-			x = (x * 16807) % 2147483647
-			printf "%d\tline %d\t%d\n", x, i, x % 1000
-		}
-	}' >"$in/lines"
+	random_lines "$lines" >"$in/lines"
 }
 
 run() {
