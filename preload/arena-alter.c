@@ -160,6 +160,7 @@ static bool fill_hole(uintptr_t addr, size_t len)
 			   FRESH | MAP_FIXED_NOREPLACE, -1, 0) != (long)addr)
 		return false;
 	page_advise(span_of(addr, len));
+	seam_made(span_of(addr, len));
 	return true;
 }
 

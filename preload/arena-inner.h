@@ -8,6 +8,7 @@
  *	arena-class.c	which tree a request is served from
  *	arena-page.c	fresh, empty and zeroed pages
  *	arena-purge.c	giving memory back
+ *	arena-seam.c	mappings that the kernel keeps apart
  *	arena-alter.c	what the kernel does to our addresses
  *	arena-start.c	finding a place, setting up
  *	arena-figures.c	for the report, and after fork
@@ -69,6 +70,7 @@ struct arena {
 	bool lock_all;
 	struct pool pools[POOLS];
 	uint8_t *tree_states;
+	struct seams *seams; /* of each tree */
 	struct marks *marks;
 	size_t max; /* frames that may be live; 0: any number */
 	size_t limited; /* those that are, while there is a maximum */
@@ -192,7 +194,24 @@ void page_populate(struct span s);
 #define ASK_FRAMES 1024u
 bool page_resident(struct span s, unsigned char *resident);
 
+/* arena-seam.c: what the kernel keeps apart */
+
+size_t seam_bytes(size_t trees);
+/* These frames have just been mapped by themselves. */
+void seam_made(struct span s);
+/* All of the tree is one mapping. */
+void seam_none(struct span tree);
+/* After these frames were freed. */
+void seam_look(struct span freed);
+/* Maps free frames of the tree afresh where they are in pieces; true if some
+ * were. */
+bool seam_mend(size_t tree);
+
 /* arena-purge.c */
+
+/* Free frames, for a moment, from the allocator; its trees stay as they are. */
+bool purge_borrow(struct span s);
+void purge_give_back(struct span s);
 
 void purge_set_up(void);
 /* After these frames have become live or dirty: gives others back if there are

@@ -40,6 +40,8 @@ long page_fresh(struct span s, int prot)
 	mark_clear(arena.marks, MARK_DIRTY, s);
 	if (prot != READ_WRITE)
 		mark_set(arena.marks, MARK_ALTERED, s);
+	else
+		seam_made(s);
 	stats_count(STAT_REMAPS, 1);
 	return 0;
 }

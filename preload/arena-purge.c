@@ -72,16 +72,19 @@ static frame_id_t number_in(const struct pool *pool, struct span s)
 	return frame_id(s.first - pool->frames.first);
 }
 
-static bool borrow(const struct pool *pool, struct span s)
+bool purge_borrow(struct span s)
 {
+	const struct pool *pool = arena_pool(s.first);
 	frame_id_optional_t at = frame_id_some(number_in(pool, s));
 
 	return llfree_is_ok(llfree_get_range(pool->llfree, at, s.count,
 					     borrowing()));
 }
 
-static void give_back(const struct pool *pool, struct span s)
+void purge_give_back(struct span s)
 {
+	const struct pool *pool = arena_pool(s.first);
+
 	llfree_put_range(pool->llfree, number_in(pool, s), s.count,
 			 borrowing());
 }
@@ -89,10 +92,9 @@ static void give_back(const struct pool *pool, struct span s)
 /* Frames that are free, it seems: how many were given back. */
 static size_t purge_free(struct span s, unsigned marks, size_t wanted)
 {
-	const struct pool *pool = arena_pool(s.first);
 	size_t dirty, purged;
 
-	if (!borrow(pool, s))
+	if (!purge_borrow(s))
 		return 0;
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
 	if (dirty <= wanted &&
@@ -101,7 +103,7 @@ static size_t purge_free(struct span s, unsigned marks, size_t wanted)
 	else
 		purged = empty_some(s, marks, wanted);
 	gauge_change(0, -(int64_t)purged);
-	give_back(pool, s);
+	purge_give_back(s);
 	return purged;
 }
 

@@ -135,7 +135,7 @@ struct layout {
 	struct {
 		size_t handle, local, trees, lower;
 	} pools[POOLS];
-	size_t states, marks, total;
+	size_t states, seams, marks, total;
 };
 
 static size_t append(size_t *at, size_t bytes, size_t align)
@@ -166,6 +166,7 @@ static struct layout layout_all(void)
 	for (size_t i = 0; i < POOLS; i++)
 		layout_pool(&l, i, &need[i]);
 	l.states = append(&l.total, arena.trees, 1);
+	l.seams = append(&l.total, seam_bytes(arena.trees), sizeof(uint64_t));
 	for (size_t i = 0; i < POOLS; i++)
 		l.pools[i].lower = append(&l.total, need[i].lower, FRAME);
 	l.marks = append(&l.total,
@@ -214,6 +215,7 @@ static bool set_up_allocators(void)
 	if (is_error(at))
 		return false;
 	arena.tree_states = base + l.states;
+	arena.seams = (struct seams *)(void *)(base + l.seams);
 	arena.marks = (struct marks *)(void *)(base + l.marks);
 	if (start_pool(&l, POOL_REGIONS, base) &&
 	    start_pool(&l, POOL_HEAP, base))

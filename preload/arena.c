@@ -212,6 +212,7 @@ static bool tree_leave(size_t tree)
 	mark_clear(arena.marks, MARK_DIRTY, s);
 	mark_clear(arena.marks, MARK_ALTERED, s);
 	mark_clear(arena.marks, MARK_MOVED, s);
+	seam_none(s);
 	gauge_change(0, -(int64_t)dirty);
 	__atomic_store_n(&arena.tree_states[tree], TREE_OFF, __ATOMIC_RELEASE);
 	arena_deallocate(s);
@@ -227,9 +228,14 @@ bool arena_trim(void)
 {
 	bool trimmed = false;
 
-	for (size_t t = 0; t < arena.trees && !arena.reserved; t++)
-		if (arena_tree_state(t) == TREE_ONLINE && tree_is_free(t))
+	for (size_t t = 0; t < arena.trees; t++) {
+		if (arena_tree_state(t) != TREE_ONLINE)
+			continue;
+		if (!arena.reserved && tree_is_free(t))
 			trimmed = tree_leave(t) || trimmed;
+		else
+			trimmed = seam_mend(t) || trimmed;
+	}
 	return trimmed;
 }
 
@@ -479,6 +485,7 @@ static long free_part(struct span *s, enum leave leave)
 	limit_give(run.count);
 	stats_count(STAT_FRAMES_GIVEN_BACK, run.count);
 	arena_deallocate(run);
+	seam_look(run);
 	purge_excess(run);
 	*s = span_from(*s, span_end(run));
 	return 0;

@@ -213,8 +213,9 @@ void arena_unlock_free(void);
 
 /*
  * Gives addresses back: trees of which nothing is in use are unmapped, and
- * mapped again when they are needed. True if there was one. For when the
- * kernel refuses something, or counts what is mapped.
+ * mapped again when they are needed; what is free in others becomes as few
+ * mappings as can be. True if there was one. For when the kernel refuses
+ * something, or counts what is mapped.
  */
 bool arena_trim(void);
 

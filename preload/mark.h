@@ -30,6 +30,8 @@ enum mark {
 		     * someone else as well: fresh mapping when freed */
 	MARK_OLD, /* dirty for some time already; says nothing while the frame
 		   * is live or not dirty, and no one relies on it */
+	MARK_SEAM, /* a mapping of the kernel's may begin here: stays while
+		    * the frame changes hands */
 	MARK_KINDS
 };
 

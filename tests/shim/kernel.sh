@@ -17,7 +17,7 @@ same() {
 }
 
 for name in advise alter contents decay errors fork full guards limits lockall \
-	mremap placed sandbox signals spawn strict threads unmap warm; do
+	mappings mremap placed sandbox signals spawn strict threads unmap warm; do
 	tap_ok "$name: the same as without the library" same "$name"
 done
 

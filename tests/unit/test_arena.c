@@ -15,6 +15,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <string.h>
@@ -297,6 +298,80 @@ static void neighbours_together(void **state)
 	fresh_mappings = 0;
 	put(p, 64 * PAGE);
 	assert_int_equal(fresh_mappings, 1);
+}
+
+/* How many mappings the kernel has in the arena. */
+static size_t mappings(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	char line[512];
+	uintptr_t from;
+	size_t count = 0;
+
+	assert_non_null(maps);
+	while (fgets(line, sizeof(line), maps))
+		count += sscanf(line, "%" SCNxPTR "-", &from) == 1 &&
+			 from - arena_range.base < arena_range.bytes;
+	fclose(maps);
+	return count;
+}
+
+enum { APART = 128 };
+
+/* Each second of the regions gets its pages while both neighbours differ from
+ * it: so the kernel keeps them apart for ever. */
+static void take_pieces(char *p[APART])
+{
+	for (size_t i = 0; i < APART; i++)
+		p[i] = get(4 * PAGE);
+	for (size_t i = 0; i < APART; i += 2) {
+		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_ALTERED);
+		madvise(p[i], 4 * PAGE, MADV_DONTFORK);
+		memset(p[i], 'p', 4 * PAGE);
+	}
+	for (size_t i = 1; i < APART; i += 2) {
+		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_MOVED);
+		put(p[i], 4 * PAGE);
+		assert_true(arena_get_at((uintptr_t)p[i], 4 * PAGE));
+		memset(p[i], 'p', 4 * PAGE);
+	}
+}
+
+/* With something in use amidst them, and when all is free. */
+static void pieces_become_one(void **state)
+{
+	char *p[APART], *stays;
+	size_t before;
+
+	(void)state;
+	put(get(PAGE), PAGE);
+	before = mappings();
+	take_pieces(p);
+	assert_true(mappings() >= before + APART / 2);
+	stays = p[APART / 2 + 1];
+	for (size_t i = 0; i < APART; i++)
+		if (p[i] != stays)
+			put(p[i], 4 * PAGE);
+	assert_true(mappings() <= before + APART / 4);
+	assert_true(is_filled(stays, 4 * PAGE, 'p'));
+	put(stays, 4 * PAGE);
+	assert_true(mappings() <= before);
+}
+
+/* When the kernel says that there are too many. */
+static void pieces_that_are_counted(void **state)
+{
+	char *p = get(3 * PAGE);
+	size_t before = mappings();
+
+	(void)state;
+	arena_alter((uintptr_t)p, PAGE, MARK_ALTERED);
+	madvise(p, PAGE, MADV_DONTFORK);
+	memset(p + PAGE, 'p', PAGE);
+	put(p, 2 * PAGE);
+	arena_trim();
+	assert_true(mappings() <= before);
+	put(p + 2 * PAGE, PAGE);
 }
 
 static void exact_places(void **state)
@@ -609,6 +684,8 @@ int main(void)
 		TEST(no_fresh_mapping),
 		TEST(moved_without_fresh_mapping),
 		TEST(neighbours_together),
+		TEST(pieces_become_one),
+		TEST(pieces_that_are_counted),
 		TEST(exact_places),
 		TEST(claims),
 		TEST(refills),
