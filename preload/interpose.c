@@ -224,24 +224,26 @@ static enum route serve(void *addr, size_t len, int prot, int flags,
 	return arena_get(len, flags & MAP_POPULATE, served);
 }
 
-/* Over memory of ours, or where it was: as fresh memory of ours. */
+/* Over memory of ours, or where it was: as fresh memory of ours. True when that
+ * was done, or *failed: -errno. */
 static bool serve_placed(void *addr, size_t len, int prot, int flags,
-			 off_t offset, long *result)
+			 off_t offset, long *failed)
 {
 	size_t whole = whole_pages(len);
 	uintptr_t at = (uintptr_t)addr;
 	int others = flags & ~(MAP_FIXED | MAP_FIXED_NOREPLACE);
+	long result;
 
 	if (!arena_touches(at, whole) || whole < len || at + whole < at ||
 	    at % real_page_size() ||
 	    route_mmap(NULL, len, prot, others, offset, real_page_size(),
 		       SIZE_MAX) != ROUTE_SERVE)
 		return false;
-	*result = 0;
 	if (!(flags & MAP_FIXED))
 		return arena_is_free(at, whole) && arena_get_at(at, whole);
-	*result = arena_map_over(at, whole, flags & MAP_POPULATE);
-	return *result <= 0;
+	result = arena_map_over(at, whole, flags & MAP_POPULATE);
+	*failed = result < 0 ? result : 0;
+	return result <= 0;
 }
 
 static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,

@@ -70,6 +70,11 @@ static void future(void)
 	ok(good && all_bytes(p, MIB, 0),
 	   "MCL_FUTURE: what is mapped is resident and zero");
 	ok(all_bytes(before, MIB, 'b'), "what was there stays");
+	ok(mmap(before, MIB / 2, PROT_READ | PROT_WRITE,
+		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == before &&
+		   all_bytes(before, MIB / 2, 0) &&
+		   all_bytes(before + MIB / 2, MIB / 2, 'b'),
+	   "MAP_FIXED over it");
 	must(succeeds(munmap(before, MIB)));
 	must(succeeds(munmap(p, MIB)));
 	must(succeeds(munlockall()));

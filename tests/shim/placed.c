@@ -100,11 +100,74 @@ static void never_replaces(void)
 	ok(bad == 0, "MAP_FIXED_NOREPLACE never takes what a thread has");
 }
 
+static char *fixed(char *at, size_t bytes)
+{
+	return mmap(at, bytes, RW, PRIVATE | MAP_FIXED, -1, 0);
+}
+
+/* A region of *bytes that ends where what can be served at once may end, with a
+ * page behind it that is the kernel's. */
+static char *map_to_border(size_t *bytes)
+{
+	size_t tree = (size_t)16 << 20;
+
+	*bytes = 4 * tree;
+	for (size_t i = 0; i < 16; i++) {
+		char *p = map(*bytes), *end = p + *bytes;
+		size_t over = (uintptr_t)end % tree;
+
+		if (!over && mmap(end, page, RW, PRIVATE | NOREPLACE, -1, 0) ==
+				     end)
+			return p;
+		must(munmap(p, *bytes) == 0);
+		*bytes = 4 * tree + (tree - over + i * tree) % (4 * tree);
+	}
+	/* Elsewhere there is no such border. */
+	return map(*bytes + page);
+}
+
+/* From memory of ours into the kernel's. */
+static void across(void)
+{
+	size_t bytes = 0;
+	char *p = map_to_border(&bytes), *last = p + bytes - page;
+
+	memset(last, 'o', 2 * page);
+	ok(fixed(last, 2 * page) == last && all_bytes(last, 2 * page, 0),
+	   "MAP_FIXED across what is served and what is not");
+	must(munmap(p, bytes + page) == 0);
+}
+
+/* Refused; what was there stays, and so does what is free there. */
+static void too_long(void)
+{
+	size_t most = (size_t)1 << 62;
+	char *p = map(4 * page), *q = map(4 * page);
+
+	memset(p, 's', 4 * page);
+	ok(fails_with(fixed(p, most), ENOMEM) &&
+		   fails_with(mmap(p, most, RW | PROT_EXEC,
+				   PRIVATE | MAP_FIXED, -1, 0), ENOMEM) &&
+		   all_bytes(p, 4 * page, 's'),
+	   "MAP_FIXED of more than there can be is refused");
+	ok(fails_with(mremap(q, 4 * page, (size_t)1 << 47,
+			     MREMAP_MAYMOVE | MREMAP_FIXED, p), EINVAL) &&
+		   all_bytes(p, 4 * page, 's'),
+	   "and moving there");
+	must(munmap(p, 4 * page) == 0);
+	must(munmap(q, 4 * page) == 0);
+	p = map((size_t)64 << 20);
+	ok(sbrk(1 << 20) != (void *)-1, "then there is memory as before");
+	must(munmap(p, (size_t)64 << 20) == 0);
+}
+
 int main(void)
 {
 	page = page_size();
 	len = 4 * page;
 	hints();
+	across();
+	too_long();
 	never_replaces();
 	return done();
 }
