@@ -3,6 +3,8 @@
 
 #include "preload/arena-inner.h"
 
+#include <errno.h>
+
 /* Frames that are not live as well: one may be on its way to someone. */
 void arena_alter(uintptr_t addr, size_t len, enum mark mark)
 {
@@ -96,11 +98,24 @@ static struct arena_claims claim_holes(uintptr_t addr, size_t len)
 	return claims;
 }
 
+/* Whether the address space has such a range at all: what is mapped there is
+ * the second thing that the kernel looks at. */
+static bool is_range(uintptr_t addr, size_t len)
+{
+	long at = arena.os->mmap((void *)addr, len, PROT_NONE,
+				 FRESH | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (is_error(at))
+		return at == -EEXIST;
+	arena.os->munmap((void *)at, len);
+	return true;
+}
+
 struct arena_claims arena_claim(uintptr_t addr, size_t len)
 {
-	struct arena_claims claims = { .addr = addr, .len = len };
+	struct arena_claims claims = { 0 };
 
-	if (!arena_touches(addr, len))
+	if (!arena_touches(addr, len) || !is_range(addr, len))
 		return claims;
 	claims = claim_holes(addr, len);
 	arena_alter(addr, len, MARK_ALTERED);

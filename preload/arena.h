@@ -167,7 +167,7 @@ void arena_alter(uintptr_t addr, size_t len, enum mark mark);
 /*
  * Before something is mapped over [addr, addr + len), and again after: makes
  * what is ours there the program's, and altered; trees that are not ours yet
- * never will be. What is on its way in another thread is waited for a moment.
+ * never will be. Nothing if nothing can be mapped there. What is on its way in another thread is waited for a moment.
  * When the kernel fails to map it,
  * arena_claim_undo frees what was free before, and maps afresh what the kernel
  * has taken away nevertheless.
