@@ -11,7 +11,7 @@ set -eu
 : "${srcdir:?run it by make demo}" "${builddir:?}"
 preload=$builddir/.libs/libllfree-preload.so
 work=$srcdir/tests/programs/work
-share_wanted=90
+share_wanted=95
 tmp=$(mktemp -d)
 trap 'rm -rf "$tmp"' EXIT
 

@@ -8,8 +8,6 @@
 
 needs find xargs grep sed
 folders=$(size 20 100)
-# Small programs live on the heap: there may be nothing to serve.
-share_wanted=0
 
 prepare() {
 	for n in $(seq "$folders"); do

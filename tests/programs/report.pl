@@ -9,11 +9,11 @@
 #
 #   1   when the counters of some report do not agree
 #   2   when there is no report of a program with NAME in its name, or when of
-#       the bytes that could be served, over all processes, less than PERCENT
-#       were
+#       the bytes that some program could have been served, over all of its
+#       processes, less than PERCENT were
 #
-# and more when the reports cannot be read. Prints what is wrong, the share
-# that was served, and a line for each program.
+# and more when the reports cannot be read. Prints what is wrong, a line for
+# each program, and the row of all of them that table.pl reads.
 
 use strict;
 use warnings;
@@ -69,55 +69,72 @@ sub balanced {
 }
 
 sub mapped {
-	my ($report, $what) = @_;
+	my ($report) = @_;
 	my $sum = 0;
-	$sum += $report->{calls}{$_}{$what} for qw(mmap mremap brk);
+	$sum += $report->{calls}{$_}{served_bytes} for qw(mmap mremap brk);
 	return $sum;
 }
 
-sub missed {
-	my ($report) = @_;
-	my $reasons = $report->{passed_because};
-	my $bytes = 0;
-	$bytes += $reasons->{$_}{bytes} for grep { !$never{$_} } keys %$reasons;
-	return $bytes;
+# Bytes that were not served: for reasons that are none of ours, and those
+# that could have been; both by reason.
+sub passed {
+	my ($passed, $missed) = ({}, {});
+	for my $reasons (map { $_->{passed_because} } @_) {
+		for my $why (grep { $reasons->{$_}{bytes} } keys %$reasons) {
+			my $kind = $never{$why} ? $passed : $missed;
+			$kind->{$why} += $reasons->{$why}{bytes};
+		}
+	}
+	return $passed, $missed;
 }
 
-# Sums of (processes, bytes served, bytes missed) over reports.
+# Sums over reports. How large a heap became that the kernel kept is unknown.
 sub total {
-	my ($served, $missed) = (0, 0);
-	$served += mapped($_, 'served_bytes') for @_;
-	$missed += missed($_) for @_;
-	return scalar @_, $served, $missed;
+	my ($passed, $missed) = passed(@_);
+	my $total = { processes => scalar @_, passed => $passed,
+		missed => $missed, served => 0, servable => 0 };
+	$total->{served} += mapped($_) for @_;
+	$total->{servable} += $_ for $total->{served}, values %$missed;
+	$total->{kernel_heaps} = grep { !$_->{hooks}{brk} } @_;
+	return $total;
 }
 
 sub share {
-	my ($served, $missed) = @_;
-	return $served + $missed ? 100 * $served / ($served + $missed) : 100;
+	my ($total) = @_;
+	my $servable = $total->{servable};
+	return $servable ? 100 * $total->{served} / $servable : 100;
+}
+
+# A line for each program; true when enough was served to each.
+sub each_served {
+	my ($percent, @reports) = @_;
+	my (%programs, $bad);
+	push @{ $programs{ $_->{program} } }, $_ for @reports;
+	for my $name (sort keys %programs) {
+		my $total = total(@{ $programs{$name} });
+		printf "%-16s %5d processes, served %.1f MiB of %.1f that could be (%.1f %%)\n",
+			$name, $total->{processes}, $total->{served} / 2**20,
+			$total->{servable} / 2**20, share($total);
+		next if share($total) >= $percent;
+		print "too little served to $name, because: ",
+			join(', ', sort keys %{ $total->{missed} }), "\n";
+		$bad = 1;
+	}
+	return !$bad;
 }
 
 sub served {
 	my ($name, $percent, @reports) = @_;
-	my ($n, $served, $missed) = total(@reports);
-	my $share = share($served, $missed);
+	my $total = total(@reports);
 	printf "%.1f MiB served of %.1f MiB that could be: %.1f %%\n",
-		$served / 2**20, ($served + $missed) / 2**20, $share;
+		$total->{served} / 2**20, $total->{servable} / 2**20,
+		share($total);
 	my $found = grep { index($_->{program}, $name) >= 0 } @reports;
 	print "no report of a program called $name\n" unless $found;
-	print "nothing served\n" unless $served || !$percent;
-	return $found && ($served || !$percent) && $share >= $percent;
-}
-
-sub summary {
-	my %programs;
-	push @{ $programs{ $_->{program} } }, $_ for @_;
-	for my $name (sort keys %programs) {
-		my ($n, $served, $missed) = total(@{ $programs{$name} });
-		printf "%-16s %5d processes, served %.1f MiB of %.1f that could be (%.1f %%)\n",
-			$name, $n, $served / 2**20, ($served + $missed) / 2**20,
-			share($served, $missed);
-	}
-	return;
+	print "nothing served\n" unless $total->{served} || !$percent;
+	my $enough = each_served($percent, @reports);
+	print 'row ', JSON::PP->new->canonical->encode($total), "\n";
+	return $found && ($total->{served} || !$percent) && $enough;
 }
 
 @ARGV == 3 or die "report.pl NAME PERCENT FOLDER\n";
@@ -125,5 +142,4 @@ my ($name, $percent, $folder) = @ARGV;
 my @reports = read_reports($folder);
 my $status = (served($name, $percent, @reports) ? 0 : 2)
 	| (balanced(@reports) ? 0 : 1);
-summary(@reports);
 exit $status;
