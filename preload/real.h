@@ -181,6 +181,12 @@ static inline long real_openat(int dir, const char *path, int flags,
 
 long real_open(const char *path, int flags, mode_t mode);
 
+/* Its length, or -errno. */
+static inline long real_getcwd(char *buf, size_t len)
+{
+	return real_syscall(SYS_getcwd, (long)buf, (long)len, 0, 0, 0, 0);
+}
+
 static inline long real_read(int fd, void *buf, size_t len)
 {
 	return real_syscall(SYS_read, fd, (long)buf, (long)len, 0, 0, 0);

@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -28,7 +29,13 @@ static struct {
 	bool inherited; /* by a child of fork */
 } target = { .fd = -1 };
 
-static char buffer[4096];
+/* Where a path begins that is not absolute: the program may go elsewhere. */
+static char folder[PATH_MAX];
+
+/* A report is written at once if it fits, so that those of several processes
+ * do not mix in a file: all but the longest profiles do. */
+#define TEXT_MOST (16 << 10)
+static char buffer[TEXT_MOST];
 
 /* While the program runs one report is written at a time: who comes meanwhile,
  * in a signal handler perhaps, leaves a note for the one who writes. */
@@ -55,11 +62,24 @@ static void remember(int fd)
 	target.fd = fd;
 }
 
+static void find_folder(const struct config *settings)
+{
+	if (settings->stats_file[0] == '/' ||
+	    real_failed(real_getcwd(folder, sizeof(folder))) ||
+	    folder[0] != '/')
+		folder[0] = '\0';
+}
+
 static int open_file(const struct config *settings)
 {
 	char path[PATH_MAX];
+	size_t len = strlen(folder);
 
-	if (!config_stats_path(settings, real_getpid(), path, sizeof(path)))
+	memcpy(path, folder, len);
+	if (len)
+		path[len++] = '/';
+	if (!config_stats_path(settings, real_getpid(), path + len,
+			       sizeof(path) - len))
 		return -1;
 	return (int)real_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
 			      0666);
@@ -92,6 +112,7 @@ void report_open(const struct config *settings)
 	int fd = -1;
 
 	if (settings->stats_file[0]) {
+		find_folder(settings);
 		fd = open_file(settings);
 		if (fd < 0)
 			complain(settings);
@@ -142,7 +163,7 @@ static bool is_balanced(const struct report_data *d)
 	const struct arena_figures *f = &d->arena;
 
 	return f->inherited + d->served == f->live + d->given_back &&
-	       f->free_frames == f->fast_free &&
+	       f->free_frames == f->fast_free + f->claimed &&
 	       f->frames == f->free_frames + f->live + f->lost;
 }
 
@@ -234,7 +255,7 @@ void report_again(void)
 
 void report_now(const char *how)
 {
-	static char text[4096];
+	static char text[TEXT_MOST];
 
 	if (!stats_on || stats_owner() == STATS_PARENT)
 		return;
