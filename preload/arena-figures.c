@@ -14,17 +14,6 @@ static size_t count_marks(unsigned with, unsigned without)
 	return count;
 }
 
-static size_t count_free(void)
-{
-	size_t count = 0;
-
-	for (size_t t = 0; t < arena.trees; t++)
-		count += arena_tree_state(t) == TREE_OFF ?
-				 LLFREE_TREE_SIZE :
-				 arena_tree_stats(t).free_frames;
-	return count;
-}
-
 /* Of the pool for regions: in the heap's window nothing is ever searched. */
 static llfree_counters_t counters_now(void)
 {
@@ -43,6 +32,64 @@ static llfree_counters_t count_since(llfree_counters_t then)
 	return now;
 }
 
+/* The exact number of free frames. What is not ours yet is all free unless
+ * someone is about to have it, and long to look through. */
+static size_t count_free(void)
+{
+	size_t count = 0;
+
+	for (size_t t = 0; t < arena.trees; t++)
+		count += arena_tree_state(t) == TREE_OFF ?
+				 LLFREE_TREE_SIZE :
+				 arena_tree_stats(t).free_frames;
+	return count;
+}
+
+/* By the allocator's counters, which are never more than there is. */
+static size_t count_fast(void)
+{
+	size_t count = 0;
+
+	for (size_t i = 0; i < POOLS; i++)
+		if (arena.pools[i].frames.count)
+			count += llfree_tree_stats(arena.pools[i].llfree)
+					 .free_frames;
+	return count;
+}
+
+static void count_pool(const struct pool *pool, struct arena_figures *f)
+{
+	ll_stats_t exact;
+
+	if (!pool->frames.count)
+		return;
+	exact = llfree_stats(pool->llfree);
+	f->free_frames += exact.free_frames;
+	f->free_huge += exact.free_huge;
+	f->free_trees += exact.free_trees;
+}
+
+static void count_pools(struct arena_figures *f)
+{
+	for (size_t i = 0; i < POOLS; i++)
+		count_pool(&arena.pools[i], f);
+	f->fast_free = count_fast();
+}
+
+/* What threads that are gone had in their hands. */
+static void count_lost(size_t live)
+{
+	struct arena_figures f = { .free_frames = count_free(),
+				   .fast_free = count_fast() };
+
+	if (f.free_frames != f.fast_free) {
+		f.free_frames = 0;
+		count_pools(&f);
+	}
+	arena.lost = arena.frames - f.free_frames - live;
+	arena.claimed = f.free_frames - f.fast_free;
+}
+
 void arena_forked(void)
 {
 	size_t live;
@@ -55,7 +102,7 @@ void arena_forked(void)
 	arena.limited = live;
 	arena.inherited = live;
 	arena.counted = counters_now();
-	arena.lost = arena.frames - count_free() - live;
+	count_lost(live);
 }
 
 static size_t count_resident(size_t tree)
@@ -104,19 +151,6 @@ static void count_trees(struct arena_figures *f)
 	}
 }
 
-static void count_pool(const struct pool *pool, struct arena_figures *f)
-{
-	ll_stats_t exact;
-
-	if (!pool->frames.count)
-		return;
-	exact = llfree_stats(pool->llfree);
-	f->free_frames += exact.free_frames;
-	f->free_huge += exact.free_huge;
-	f->free_trees += exact.free_trees;
-	f->fast_free += llfree_tree_stats(pool->llfree).free_frames;
-}
-
 void arena_figures(struct arena_figures *f)
 {
 	*f = (struct arena_figures){ 0 };
@@ -129,8 +163,8 @@ void arena_figures(struct arena_figures *f)
 	f->live_peak = gauge_peak(f->live);
 	f->inherited = arena.inherited;
 	f->lost = __atomic_load_n(&arena.lost, __ATOMIC_RELAXED);
-	for (size_t i = 0; i < POOLS; i++)
-		count_pool(&arena.pools[i], f);
+	f->claimed = arena.claimed;
+	count_pools(f);
 	f->counters = count_since(arena.counted);
 	count_trees(f);
 }

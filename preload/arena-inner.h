@@ -75,6 +75,7 @@ struct arena {
 	size_t max; /* frames that may be live; 0: any number */
 	size_t limited; /* those that are, while there is a maximum */
 	size_t lost;
+	size_t claimed; /* free, but not counted: see arena_figures */
 	size_t inherited;
 	llfree_counters_t counted; /* by the process that this was forked from */
 };

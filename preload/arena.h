@@ -232,7 +232,8 @@ void arena_age(uint64_t now, size_t budget);
  * online is in the hands of no one. */
 void arena_forget_threads(void);
 
-/* In a child of fork: frames on the way in threads that are gone stay out. */
+/* In a child of fork: frames on the way in threads that are gone, and those
+ * that they had claimed and not yet taken, stay out. */
 void arena_forked(void);
 
 /* For the report; sizes in frames, exact when no one else is at work. */
@@ -242,6 +243,7 @@ struct arena_figures {
 	size_t lost; /* neither live nor free: someone else's, or on the way */
 	size_t free_frames, free_huge, free_trees; /* exact scan */
 	size_t fast_free; /* the allocator's own counters */
+	size_t claimed; /* which threads that are gone had counted down */
 	size_t per_huge[9]; /* huge frames with none free, 1/8, ... all free */
 	llfree_counters_t counters; /* of this process */
 };

@@ -279,6 +279,7 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 	enum route why;
 	long failed = 0;
 
+	stats_enter();
 	ready();
 	why = serve(addr, len, prot, flags, offset, &served);
 	if ((why == ROUTE_FIXED || why == ROUTE_HINT) &&
@@ -310,6 +311,7 @@ EXPORT int munmap(void *addr, size_t len)
 	size_t whole = whole_pages(len);
 	long failed;
 
+	stats_enter();
 	if (!arena_touches(at, whole) || whole < len || at + whole < at ||
 	    at % real_page_size()) {
 		failed = real_munmap(addr, len);
@@ -337,6 +339,7 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	enum route why = ROUTE_OUTSIDE;
 	long at;
 
+	stats_enter();
 	if (flags & (MREMAP_FIXED | MREMAP_DONTUNMAP)) {
 		va_list args;
 
@@ -580,10 +583,13 @@ EXPORT int shmdt(const void *addr)
 /* Instead of libc's, which sbrk calls as well: never by symbol alone. */
 static int move_break(void *addr)
 {
-	uintptr_t want = (uintptr_t)addr;
-	uintptr_t before = heap_move(0), now = heap_move(want);
-	size_t more = want > before ? want - before : 0;
+	uintptr_t want = (uintptr_t)addr, before, now;
+	size_t more;
 
+	stats_enter();
+	before = heap_move(0);
+	now = heap_move(want);
+	more = want > before ? want - before : 0;
 	__curbrk = (void *)now;
 	upkeep_after(more);
 	if (now >= want) {

@@ -133,6 +133,7 @@ static void balance(struct say *say, const struct report_data *d)
 	member_u64(say, "given_back", d->given_back);
 	member_u64(say, "frames", f->frames);
 	member_u64(say, "lost", f->lost);
+	member_u64(say, "claimed", f->claimed);
 	member_u64(say, "free_counted", f->fast_free);
 	member_u64(say, "free_scanned", f->free_frames);
 	end(say);

@@ -236,6 +236,7 @@ static void balance(struct say *say, const struct report_data *d)
 		pair(say, "given back", d->given_back);
 		pair(say, "free by scan", f->free_frames);
 		pair(say, "free by counters", f->fast_free);
+		pair(say, "claimed", f->claimed);
 		pair(say, "lost", f->lost);
 		pair(say, "frames", f->frames);
 	}

@@ -97,10 +97,15 @@ static void become_child(void)
 	real_rt_sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-enum stats_owner stats_owner(void)
+void stats_notice_fork(void)
 {
 	if (__atomic_load_n(&life->state, __ATOMIC_ACQUIRE) == LIFE_NEW)
 		become_child();
+}
+
+enum stats_owner stats_owner(void)
+{
+	stats_notice_fork();
 	if (life->pid != real_getpid())
 		return STATS_PARENT;
 	return life->child ? STATS_CHILD : STATS_OURS;
@@ -119,8 +124,7 @@ void stats_add(unsigned stat, uint64_t n)
 {
 	unsigned at = real_cpu() % SLOTS;
 
-	if (__atomic_load_n(&life->state, __ATOMIC_ACQUIRE) == LIFE_NEW)
-		become_child();
+	stats_notice_fork();
 	if (!(__atomic_load_n(&used, __ATOMIC_RELAXED) >> at & 1))
 		__atomic_fetch_or(&used, 1ull << at, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&slots[at].counts[stat], n, __ATOMIC_RELAXED);

@@ -70,6 +70,19 @@ static inline void stats_count(unsigned stat, uint64_t n)
 		stats_add(stat, n);
 }
 
+/*
+ * At the start of each call that hands out or takes back: a child of fork that
+ * no handler of fork has run in finds out here, with nothing in its own hands,
+ * and not at the first thing that it counts.
+ */
+void stats_notice_fork(void);
+
+static inline void stats_enter(void)
+{
+	if (__builtin_expect(stats_on, 0))
+		stats_notice_fork();
+}
+
 /* A request for `len` bytes that was served, or passed for a reason. */
 void stats_served(enum counter calls, size_t len);
 void stats_mapped(size_t len, size_t page); /* by mmap */

@@ -47,7 +47,7 @@ sub wrong {
 	my ($b, @wrong) = ($report->{balance});
 	$b->{inherited} + $b->{served} == $b->{live} + $b->{given_back}
 		or push @wrong, 'pages inherited + served != live + given back';
-	$b->{free_counted} == $b->{free_scanned}
+	$b->{free_counted} + $b->{claimed} == $b->{free_scanned}
 		or push @wrong, 'free pages by counters != by scan';
 	$b->{frames} == $b->{free_scanned} + $b->{live} + $b->{lost}
 		or push @wrong, 'pages != free + live + lost';

@@ -45,7 +45,7 @@ report() {
 	  "memory": { "live": $memory },
 	  "balance": { "inherited": $inherited, "served": $served,
 	             "given_back": $given_back, "live": $live,
-	             "frames": $frames, "lost": $lost,
+	             "frames": $frames, "lost": $lost, "claimed": 0,
 	             "free_counted": $counted, "free_scanned": $scanned } }
 	EOT
 }

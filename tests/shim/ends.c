@@ -81,6 +81,39 @@ static void closing_all(void)
 	must(open(getenv("ENDS_OTHER"), O_RDWR | O_CREAT, 0600) == 2);
 }
 
+/* As daemons do it. */
+static void becoming_daemon(void)
+{
+	for (int i = 0; i < 2; i++) {
+		pid_t pid = fork();
+
+		if (pid > 0)
+			_exit(0);
+		must(pid == 0);
+		setsid();
+	}
+	must(chdir("/") == 0);
+	must(syscall(SYS_close_range, 0, ~0u, 0) == 0);
+	must(open("/dev/null", O_RDWR) == 0 && dup(0) == 1 && dup(0) == 2);
+	churn();
+}
+
+static void *execute_thread(void *program)
+{
+	churn();
+	execlp(program, "true", (char *)NULL);
+	return NULL;
+}
+
+static void executing_in_thread(const char *program)
+{
+	pthread_t thread;
+
+	must(pthread_create(&thread, NULL, execute_thread,
+			    (void *)(uintptr_t)program) == 0);
+	pthread_join(thread, NULL);
+}
+
 static void executing(const char *program)
 {
 	execlp(program, "true", (char *)NULL);
@@ -124,6 +157,12 @@ int main(int argc, char **argv)
 		executing("true");
 	if (strcmp(how, "exec-nothing") == 0)
 		executing("nonexistent-program");
+	if (strcmp(how, "thread-exec") == 0)
+		executing_in_thread("true");
+	if (strcmp(how, "thread-exec-nothing") == 0)
+		executing_in_thread("nonexistent-program");
+	if (strcmp(how, "daemon") == 0)
+		becoming_daemon();
 	if (strcmp(how, "kill") == 0)
 		raise(SIGKILL);
 	return tap_failed;

@@ -1,20 +1,19 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 
-# Checks one JSON report for completeness and for figures that contradict each
-# other. Prints what is wrong; exits with 1 if anything is.
+# Checks JSON reports, one a line, for completeness and for figures that
+# contradict each other. Prints what is wrong; exits with 1 if anything is.
 #
-#   report.pl FILE [EXIT]     EXIT: what must stand in "exit"
+#   report.pl FILE [EXIT [LOST]]
+#
+# EXIT: what must stand in "exit" of each; LOST: how many pages may be lost.
 
 use strict;
 use warnings;
 use JSON::PP;
 
-my ($file, $exit) = @ARGV;
-open my $in, '<', $file or die "$file: $!\n";
-my $text = do { local $/ = undef; <$in> };
-my $r = eval { decode_json($text) } or die "not one JSON object: $@\n$text\n";
-my @wrong;
+my ($file, $exit, $lost) = @ARGV;
+my ($r, @wrong);
 
 sub check { my ($good, $what) = @_; push @wrong, $what unless $good; return }
 
@@ -55,42 +54,61 @@ my %kinds = (
 	array => sub { ref $_[0] eq 'ARRAY' },
 	there => sub { 1 },
 );
-for my $kind (sort keys %keys) {
-	for my $path (@{ $keys{$kind} }) {
-		my ($there, $value) = value($path);
-		check($there && $kinds{$kind}->($value), "$path: no $kind");
-	}
-}
 
 sub sum { my $sum = 0; $sum += $_ for @_; return $sum }
 
-my ($calls, $memory, $f, $b) = @$r{qw(calls memory fragmentation balance)};
-my @asking = qw(mmap mremap brk);
-my @reasons = values %{ $r->{passed_because} };
-check($r->{balanced}, 'not balanced');
-check($b->{inherited} + $b->{served} == $b->{live} + $b->{given_back},
-	'served pages are not live pages and those given back');
-check($b->{free_counted} == $b->{free_scanned},
-	"the allocator's count of free frames is not that of a scan");
-check($b->{frames} == $b->{free_scanned} + $b->{live} + $b->{lost},
-	'free and live pages are not all pages');
-check($memory->{live} <= $memory->{live_peak}, 'live above its peak');
-check($memory->{live} <= $memory->{online}, 'more live than online');
-check($memory->{resident} <= $memory->{online}, 'more resident than online');
-check($memory->{online} <= $memory->{arena}, 'more online than there is');
-check(sum(map { $_->{calls} } @{ $r->{served_by_size} }) ==
-	$calls->{mmap}{served}, 'calls by size are not calls served');
-check(sum(map { $_->{calls} } @reasons) ==
-	sum(map { $calls->{$_}{passed} } @asking),
-	'reasons are not as many as calls passed');
-check(sum(map { $_->{bytes} } @reasons) ==
-	sum(map { $calls->{$_}{passed_bytes} } @asking),
-	'bytes by reason are not bytes passed');
-check(sum(@{ $f->{free_per_huge_histogram} }) * 2**21 == $memory->{arena},
-	'the histogram does not count every huge frame');
-check($f->{free_huge} <= $f->{free_per_huge_histogram}[8],
-	'free huge frames that the histogram does not show');
-check(!defined $exit || $r->{exit} eq $exit, "exit is $r->{exit}, not $exit");
-print "$_\n" for @wrong;
-print $text if @wrong;
+sub complete {
+	for my $kind (sort keys %keys) {
+		for my $path (@{ $keys{$kind} }) {
+			my ($there, $value) = value($path);
+			check($there && $kinds{$kind}->($value), "$path: no $kind");
+		}
+	}
+	return;
+}
+
+sub agree {
+	my ($calls, $memory, $f, $b) = @$r{qw(calls memory fragmentation balance)};
+	my @asking = qw(mmap mremap brk);
+	my @reasons = values %{ $r->{passed_because} };
+	check($r->{balanced}, 'not balanced');
+	check($b->{inherited} + $b->{served} == $b->{live} + $b->{given_back},
+		'served pages are not live pages and those given back');
+	check($b->{free_counted} + $b->{claimed} == $b->{free_scanned},
+		"the allocator's count of free frames is not that of a scan");
+	check($b->{frames} == $b->{free_scanned} + $b->{live} + $b->{lost},
+		'free and live pages are not all pages');
+	check($memory->{live} <= $memory->{live_peak}, 'live above its peak');
+	check($memory->{live} <= $memory->{online}, 'more live than online');
+	check($memory->{resident} <= $memory->{online}, 'more resident than online');
+	check($memory->{online} <= $memory->{arena}, 'more online than there is');
+	check(sum(map { $_->{calls} } @{ $r->{served_by_size} }) ==
+		$calls->{mmap}{served}, 'calls by size are not calls served');
+	check(sum(map { $_->{calls} } @reasons) ==
+		sum(map { $calls->{$_}{passed} } @asking),
+		'reasons are not as many as calls passed');
+	check(sum(map { $_->{bytes} } @reasons) ==
+		sum(map { $calls->{$_}{passed_bytes} } @asking),
+		'bytes by reason are not bytes passed');
+	check(sum(@{ $f->{free_per_huge_histogram} }) * 2**21 == $memory->{arena},
+		'the histogram does not count every huge frame');
+	check($f->{free_huge} <= $f->{free_per_huge_histogram}[8],
+		'free huge frames that the histogram does not show');
+	check($b->{lost} + $b->{claimed} <= $lost, 'more lost than that')
+		if defined $lost;
+	check($r->{exit} eq $exit, "exit is $r->{exit}, not $exit") if $exit;
+	return;
+}
+
+open my $in, '<', $file or die "$file: $!\n";
+my @lines = <$in> or die "$file is empty\n";
+for my $text (@lines) {
+	my $before = @wrong;
+
+	$r = eval { decode_json($text) } or die "no JSON object: $@\n$text\n";
+	complete();
+	agree();
+	print "$_\n" for @wrong[$before .. $#wrong];
+	print $text if @wrong > $before;
+}
 exit(@wrong != 0);

@@ -1,0 +1,78 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+#
+# Processes that fork at any moment, become daemons, execute others, and come
+# by the hundreds: each one that owes a report writes it, whole and balanced.
+
+. "$srcdir/tests/tap.sh"
+
+ends=$builddir/tests/shim/ends
+: "${LLFREE_TEST_SECONDS:=2}"
+export LLFREE_TEST_SECONDS
+
+# with [NAME=VALUE...] COMMAND...: in a folder of its own, reports in
+# $tmp/here/report.
+with() {
+	rm -rf "$tmp/here"
+	mkdir "$tmp/here"
+	(cd "$tmp/here" && env LD_PRELOAD="$preload" LLFREE_STATS=json \
+		LLFREE_STATS_FILE=report "$@")
+}
+
+# The file has N reports, and nothing else is left.
+reports() { # N
+	ls -A "$tmp/here"
+	wc -l "$tmp/here/report"
+	[ "$(ls -A "$tmp/here")" = report ] &&
+		[ "$(wc -l <"$tmp/here/report")" -eq "$1" ] &&
+		perl "$srcdir/tests/shim/report.pl" "$tmp/here/report"
+}
+
+# What each of three threads that are gone may have had in its hands: a region
+# of 600 pages that it was about to move, another one for it, and a huge frame
+# to give back.
+in_hands=$((3 * (2 * 600 + 512)))
+forked() {
+	[ "$(wc -l <"$tmp/here/report")" -gt 5 ] &&
+		perl "$srcdir/tests/shim/report.pl" "$tmp/here/report" "" \
+			"$in_hands"
+}
+tap_ok "forks while threads map and unmap" with "$builddir/tests/shim/forks"
+tap_ok "each child is balanced, and has lost a little at most" forked
+
+tap_ok "a program executed by a thread" with "$ends" thread-exec
+tap_ok "two reports" reports 2
+tap_ok "one that is not there" with "$ends" thread-exec-nothing
+tap_ok "one report" reports 1
+
+# The parents end at once; the daemon does so some time later.
+daemon() {
+	with "$ends" daemon
+	for _ in $(seq 200); do
+		[ "$(wc -l <"$tmp/here/report")" -ge 2 ] && return
+		sleep 0.05
+	done
+	wc -l "$tmp/here/report"
+	return 1
+}
+tap_ok "a daemon, which has gone elsewhere and closed everything" daemon
+tap_ok "reports where it was started" reports 2
+
+# Two at a time, all into one file, whose name stands in each report: so these
+# are long.
+long=report
+while [ ${#long} -lt 2000 ]; do
+	long=./$long
+done
+crowd() {
+	# shellcheck disable=SC2016 # for the inner shell
+	with LLFREE_STATS_FILE="$long" sh -c 'i=0
+		while [ $i -lt "$2" ]; do
+			"$1" exit & "$1" _exit; i=$((i + 1))
+			wait $!
+		done; exit 0' - "$ends" $((LLFREE_TEST_SECONDS * 100))
+}
+tap_ok "hundreds of short processes" crowd
+tap_ok "as many whole reports" reports $((LLFREE_TEST_SECONDS * 200 + 1))
+tap_done
