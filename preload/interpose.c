@@ -678,10 +678,24 @@ static void forked(void)
 	stats_forked();
 }
 
-static __attribute__((constructor)) void set_up(void)
+/* This runs before libc's own constructor, which is to set these. */
+static void set_for_libc(char **argv, char **env)
 {
-	const struct config *settings = config();
+	if (!environ)
+		environ = env;
+	if (!program_invocation_name[0] && argv[0])
+		program_invocation_name = argv[0];
+}
 
+/* -z initfirst: before anything of the program's can use its heap. */
+static __attribute__((constructor)) void set_up(int argc, char **argv,
+						char **env)
+{
+	const struct config *settings;
+
+	(void)argc;
+	set_for_libc(argv, env);
+	settings = config();
 	ready();
 	upkeep_start(settings);
 	take_signal(settings);

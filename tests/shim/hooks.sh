@@ -61,7 +61,8 @@ tap_ok "without the heap: said" \
 	"$tmp/no-heap"
 tap_not "without the heap: not served" heap_served no-heap
 
-# A heap that exists stays where it is.
+# A constructor that uses the heap. Ours is before it, in whatever order they
+# are named, unless it asks to be the first: a heap that exists stays where it is.
 cat >"$tmp/used.c" <<'EOT'
 #include <stdlib.h>
 #include <string.h>
@@ -78,15 +79,26 @@ __attribute__((destructor)) static void end(void)
 	free(early);
 }
 EOT
-if $CC -O1 -shared -fPIC -o "$tmp/used.so" "$tmp/used.c" 2>"$tmp/err"; then
-	LD_PRELOAD=$preload:$tmp/used.so LLFREE_STATS_FILE=$tmp/in-use \
-		awk "$double" >"$tmp/out" && status=0 || status=$?
-	tap_ok "a heap in use: works" test "$status" -eq 0
+build_used() { # FILE [ARGUMENT]
+	$CC -O1 -shared -fPIC -o "$tmp/$1" "$tmp/used.c" ${2:+"$2"} 2>"$tmp/err"
+}
+with_used() { # REPORT LIBRARIES
+	LD_PRELOAD=$2 LLFREE_STATS_FILE=$tmp/$1 awk "$double" >"$tmp/out"
+}
+if build_used later.so && build_used first.so -Wl,-z,initfirst; then
+	tap_ok "a heap used by a later constructor: works" \
+		with_used later "$preload:$tmp/later.so"
+	tap_ok "a heap used by a later constructor: served" heap_served later
+	tap_ok "a library named before ours: works" \
+		with_used before "$tmp/later.so:$preload"
+	tap_ok "a library named before ours: its heap is served" \
+		heap_served before
+	tap_ok "a heap in use: works" with_used in-use "$preload:$tmp/first.so"
 	tap_ok "a heap in use: left alone, and said" \
 		grep -q '"libc": true, "brk": false, "why_not": "brk: in use before us"' \
 		"$tmp/in-use"
 else
-	tap_skip "a heap in use" "no compiler"
+	tap_skip "a heap used by constructors" "no compiler"
 fi
 
 # libc's _exit is ours too: no destructor runs in this program.
@@ -149,8 +161,8 @@ __attribute__((constructor)) static void patch(void)
 EOT
 if [ "$(uname -m)" != x86_64 ]; then
 	tap_skip "already patched" "the test is for x86-64"
-elif $CC -O1 -shared -fPIC -o "$tmp/before.so" "$tmp/before.c" 2>"$tmp/err"; then
-	# The first in the list is initialised last.
+elif $CC -O1 -shared -fPIC -Wl,-z,initfirst -o "$tmp/before.so" "$tmp/before.c" \
+	2>"$tmp/err"; then
 	LD_PRELOAD=$preload:$tmp/before.so LLFREE_STATS_FILE=$tmp/patched \
 		awk "$double" >"$tmp/out"
 	tap_ok "patched by another: works" grep -qx 67108864 "$tmp/out"
@@ -185,7 +197,8 @@ __attribute__((destructor)) static void end(void)
 	pthread_join(thread, 0);
 }
 EOT
-if $CC -O1 -shared -fPIC -pthread -o "$tmp/thread.so" "$tmp/thread.c" 2>"$tmp/err"; then
+if $CC -O1 -shared -fPIC -Wl,-z,initfirst -pthread -o "$tmp/thread.so" \
+	"$tmp/thread.c" 2>"$tmp/err"; then
 	LD_PRELOAD=$preload:$tmp/thread.so LLFREE_STATS_FILE=$tmp/threads \
 		awk "$double" >"$tmp/out"
 	tap_ok "a thread before us: works" grep -qx 67108864 "$tmp/out"
