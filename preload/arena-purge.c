@@ -184,18 +184,23 @@ static size_t next_huge(size_t *hand, size_t end)
 
 static size_t purge_hand;
 
+/* Goes round once at most: what is dirty may be in the hands of others, which
+ * a signal handler that has interrupted them waits for in vain. */
 static size_t purge_some(size_t all, enum extent extent, size_t wanted)
 {
 	size_t purged = 0;
+	unsigned ends = 0;
 
-	for (unsigned i = 0; i < LOOK && purged < wanted; i++) {
+	for (unsigned i = 0; i < LOOK && ends < 2 && purged < wanted; i++) {
 		size_t huge = next_huge(&purge_hand, all);
 
-		if (huge >= all)
-			__atomic_store_n(&purge_hand, 0, __ATOMIC_RELAXED);
-		else
+		if (huge < all) {
 			purged += purge_huge(huge, DIRTY, extent,
 					     wanted - purged);
+			continue;
+		}
+		__atomic_store_n(&purge_hand, 0, __ATOMIC_RELAXED);
+		ends++;
 	}
 	return purged;
 }
