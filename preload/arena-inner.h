@@ -31,9 +31,10 @@
 #define FRESH (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 /*
- * A tree's state. One thread at a time brings it online; the others do without
- * it meanwhile, and each adds one to the state. If it takes too long, someone
- * else may try: what the kernel says then is the truth.
+ * A tree's state. One thread at a time brings it online; the others give way for
+ * a moment, do without it if that was too short, and each adds one to the state.
+ * If it takes too long, someone else may try: what the kernel says then is the
+ * truth.
  */
 enum {
 	TREE_OFF = 0,

@@ -162,6 +162,19 @@ static void tree_settle(size_t tree, long failed)
 				 LLFREE_ALIGN);
 }
 
+/* As a rule it takes a moment. A signal handler would wait in vain for the
+ * thread that it has interrupted. */
+#define AWAIT_TRIES 32u
+
+static void tree_await(size_t tree)
+{
+	for (unsigned tries = 1;
+	     tries <= AWAIT_TRIES && arena_tree_state(tree) < TREE_OVERDUE;
+	     tries++)
+		if (!real_is_modest())
+			arena.os->give_way(tries);
+}
+
 /* Its state after an attempt to bring it online. */
 static uint8_t tree_bring(size_t tree)
 {
@@ -169,8 +182,10 @@ static uint8_t tree_bring(size_t tree)
 
 	if (tree_change(tree, &state, TREE_BRINGING))
 		tree_settle(tree, tree_map(tree));
-	else if (state < TREE_OVERDUE)
+	else if (state < TREE_OVERDUE) {
 		tree_wait(tree, state);
+		tree_await(tree);
+	}
 	return arena_tree_state(tree);
 }
 

@@ -15,14 +15,17 @@ static size_t page;
 static volatile sig_atomic_t interruptions, handler_bad;
 static char *kept[KEPT];
 
-/* Keeps some of its regions from one signal to the next. */
+/* Keeps some of its regions from one signal to the next. They are not always
+ * the arena's: it may have interrupted who brings the tree online. */
 static void handler(int signal)
 {
 	int saved = errno;
 	size_t at = (size_t)interruptions % KEPT;
-	char *p = map(3 * page);
+	char *p = mmap(NULL, 3 * page, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)signal;
+	must(p != MAP_FAILED);
 	if (p[0] || p[2 * page] || p[3 * page - 1])
 		handler_bad = 1;
 	memset(p, 'h', 3 * page);

@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
@@ -34,9 +35,30 @@ static struct {
 } refuse;
 static size_t fresh_mappings;
 
+/* Called once, in the midst of the next call. */
+static void (*in_mmap)(void), (*in_give_way)(void);
+static size_t ways_given;
+
+static void call_once(void (**what)(void))
+{
+	void (*function)(void) = *what;
+
+	*what = NULL;
+	if (function)
+		function();
+}
+
+static void fake_give_way(unsigned tries)
+{
+	(void)tries;
+	ways_given++;
+	call_once(&in_give_way);
+}
+
 static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		      off_t offset)
 {
+	call_once(&in_mmap);
 	if (refuse.mmap)
 		return -ENOMEM;
 	fresh_mappings += flags & MAP_FIXED ? 1 : 0;
@@ -81,7 +103,7 @@ static const struct arena_os kernel = {
 	.mincore = fake_mincore,
 	.cpu = fake_cpu,
 	.alone = fake_alone,
-	.give_way = real_give_way,
+	.give_way = fake_give_way,
 };
 
 static int start(void **state)
@@ -149,6 +171,64 @@ static void no_memory_for_a_tree(void **state)
 	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_KERNEL_REFUSED);
 	assert_int_equal(arena_get(3 << 20, false, &addr),
 			 ROUTE_KERNEL_REFUSED);
+}
+
+static void refused_at_once(void)
+{
+	void *addr;
+
+	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_KERNEL_REFUSED);
+}
+
+/* What interrupts whoever brings a tree online goes on without it. */
+static void interrupted_tree(void **state)
+{
+	(void)state;
+	in_mmap = refused_at_once;
+	ways_given = 0;
+	refuse.mmap = true; /* it stays as it is for the next test */
+	refused_at_once();
+	assert_null(in_mmap);
+	assert_in_range(ways_given, 1, 100);
+}
+
+static sem_t is_late, is_there;
+static pthread_t late_thread;
+
+static void wait_until_there(void)
+{
+	sem_post(&is_late);
+	sem_wait(&is_there);
+}
+
+static void *come_late(void *arg)
+{
+	put(get(PAGE), PAGE);
+	return arg;
+}
+
+static void start_late_thread(void)
+{
+	in_give_way = wait_until_there;
+	assert_int_equal(pthread_create(&late_thread, NULL, come_late, NULL),
+			 0);
+	sem_wait(&is_late);
+}
+
+/* A thread that needs a tree which another one brings online is served. */
+static void awaited_tree(void **state)
+{
+	char *mine;
+
+	(void)state;
+	assert_true(arena_trim());
+	sem_init(&is_late, 0, 0);
+	sem_init(&is_there, 0, 0);
+	in_mmap = start_late_thread;
+	mine = get(PAGE);
+	sem_post(&is_there);
+	assert_int_equal(pthread_join(late_thread, NULL), 0);
+	put(mine, PAGE);
 }
 
 #define HUGE ((size_t)2 << 20)
@@ -678,6 +758,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		TEST(no_memory_for_a_tree),
+		TEST(interrupted_tree),
 		TEST(trees_of_others),
 		TEST(full),
 		TEST(zeros),
@@ -699,6 +780,7 @@ int main(void)
 		TEST(too_many),
 		TEST(refuses_to_take_it),
 		TEST(same_trees_again),
+		TEST(awaited_tree),
 	};
 
 	if (__tsan_init) {
