@@ -88,6 +88,13 @@ static __attribute__((constructor)) void find_next(void)
 	*(void **)&next.execvpe = dlsym(RTLD_NEXT, "execvpe");
 }
 
+/* Another library's constructor may come first, and start a program. */
+static void know_next(void)
+{
+	if (!next.execve)
+		find_next();
+}
+
 static int no_such_call(void)
 {
 	errno = ENOSYS;
@@ -107,6 +114,7 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 	bool reported = stats_on && is_executable(AT_FDCWD, path) &&
 			report_before_exec();
 
+	know_next();
 	return came_back(reported, next.execve ?
 					   next.execve(path, argv, envp) :
 					   no_such_call());
@@ -124,6 +132,7 @@ EXPORT int execveat(int dir, const char *path, char *const argv[],
 			(flags & AT_EMPTY_PATH || is_executable(dir, path)) &&
 			report_before_exec();
 
+	know_next();
 	return came_back(reported,
 			 next.execveat ?
 				 next.execveat(dir, path, argv, envp, flags) :
@@ -135,6 +144,7 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 	bool reported = stats_on && real_fcntl(fd, F_GETFD, 0) >= 0 &&
 			report_before_exec();
 
+	know_next();
 	return came_back(reported, next.fexecve ?
 					   next.fexecve(fd, argv, envp) :
 					   no_such_call());
@@ -144,6 +154,7 @@ EXPORT int execvp(const char *file, char *const argv[])
 {
 	bool reported = stats_on && in_path(file) && report_before_exec();
 
+	know_next();
 	return came_back(reported, next.execvp ? next.execvp(file, argv) :
 						 no_such_call());
 }
@@ -152,6 +163,7 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	bool reported = stats_on && in_path(file) && report_before_exec();
 
+	know_next();
 	return came_back(reported, next.execvpe ?
 					   next.execvpe(file, argv, envp) :
 					   no_such_call());

@@ -21,6 +21,14 @@ tap_ok "a constructor before ours, a destructor after ours" \
 	ends_well "$preload $early" return
 tap_ok "the other way round" ends_well "$early $preload" return
 
+# again HOW: a constructor starts the program once more.
+again() {
+	EARLY_EXEC=$1 ends_well "$preload $early" return &&
+		EARLY_EXEC=$1 ends_well "$early $preload" return
+}
+tap_ok "a constructor that calls execv" again execv
+tap_ok "one that calls execvp" again execvp
+
 balanced() {
 	LD_PRELOAD="$1" LLFREE_STATS=json "$ends" return \
 		>"$tmp/out" 2>"$tmp/report"
