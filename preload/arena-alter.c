@@ -236,20 +236,16 @@ bool arena_lock_all(bool all)
 	return __atomic_exchange_n(&arena.lock_all, all, __ATOMIC_ACQ_REL);
 }
 
-/* Takes the frames through the allocator, so that no one is served them while
- * they are unlocked and emptied. */
+/* No one is served the frames while they are unlocked and emptied. */
 static void unlock_run(struct span s)
 {
-	struct span got =
-		arena_allocate(frame_id_some(frame_id(s.first)), s.count);
-
-	if (!got.count)
+	if (!purge_borrow(s))
 		return;
 	arena.os->munlock(address_of(s.first), bytes_of(s));
 	if (!mark_count(arena.marks, MARK_DIRTY, s))
 		arena.os->madvise(address_of(s.first), bytes_of(s),
 				  MADV_DONTNEED);
-	arena_deallocate(got);
+	purge_give_back(s);
 }
 
 void arena_unlock_free(void)

@@ -77,8 +77,14 @@ bool purge_borrow(struct span s)
 	const struct pool *pool = arena_pool(s.first);
 	frame_id_optional_t at = frame_id_some(number_in(pool, s));
 
-	return llfree_is_ok(llfree_get_range(pool->llfree, at, s.count,
-					     borrowing()));
+	if (!llfree_is_ok(llfree_get_range(pool->llfree, at, s.count,
+					   borrowing())))
+		return false;
+	/* It may have left the address space before; now it cannot. */
+	if (frame_online(s.first))
+		return true;
+	purge_give_back(s);
+	return false;
 }
 
 void purge_give_back(struct span s)
