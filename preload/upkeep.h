@@ -30,7 +30,10 @@ extern __thread unsigned upkeep_calls;
 /* After a call that was about `len` bytes. */
 static inline void upkeep_after(size_t len)
 {
-	upkeep_calls += 1 + (unsigned)(len >> 16 & 0xff);
+	size_t parts = len >> 16;
+
+	upkeep_calls += 1 + (unsigned)(parts < UPKEEP_CALLS ? parts :
+							      UPKEEP_CALLS);
 	if (__builtin_expect(upkeep_calls >= UPKEEP_CALLS, 0))
 		upkeep_look();
 }
