@@ -84,7 +84,7 @@ static void scattered(void)
 
 int main(void)
 {
-	with_setting("LLFREE_DECAY_MS", "50");
+	with_setting("LLFREE_DECAY_MS", "400");
 	large();
 	scattered();
 	return done();
