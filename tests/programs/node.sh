@@ -2,15 +2,15 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 #
-# node: objects, buffers, workers, children.
+# node: objects, buffers, children, and threads that do the same.
 
 . "$srcdir/tests/programs/program.sh"
 
 needs node
-scale=$(size 1 8)
+scale=$(size 1 4)
 
 run() {
-	node --no-warnings "$work/node.js" "$scale"
+	timeout --foreground -k 5 60 node --no-warnings "$work/node.js" "$scale"
 }
 
 program_test 'node'

@@ -51,11 +51,26 @@ function typed(scale) {
 	return digest(Buffer.from(matrix.sort().buffer));
 }
 
-const workers = (scale) => Promise.all([1, 2, 3].map((n) => new Promise((resolve, reject) => {
-	const worker = new Worker(__filename, { workerData: { n, scale } });
-	worker.on('message', resolve);
-	worker.on('error', reject);
-})));
+// Each fills objects and buffers of its own, counts in memory that all share,
+// and hands a buffer over.
+const workers = async (scale) => {
+	const shared = new Int32Array(new SharedArrayBuffer(4 << 20));
+	const results = await Promise.all([1, 2, 3].map((n) => new Promise((resolve, reject) => {
+		const worker = new Worker(__filename, { workerData: { n, scale, shared } });
+		worker.on('message', resolve);
+		worker.on('error', reject);
+	})));
+	const sum = shared.reduce((a, b) => a + b, 0);
+	return results.map(({ text, bytes }) => `${text} ${digest(bytes)}`) + ' ' + sum;
+};
+
+function work({ n, scale, shared }) {
+	for (let i = 0; i < shared.length; i++)
+		Atomics.add(shared, i, n);
+	const bytes = new Uint8Array(3000000 + n).fill(n);
+	const text = `${n}: ${objects(scale)} ${buffers(Math.ceil(scale / 4))}`;
+	parentPort.postMessage({ text, bytes }, [bytes.buffer]);
+}
 
 function child() {
 	return execFileSync(process.execPath, ['-e', 'console.log(6 * 7)']).toString().trim();
@@ -71,4 +86,4 @@ async function main() {
 if (isMainThread)
 	main();
 else
-	parentPort.postMessage(workerData.n + ':' + objects(workerData.scale));
+	work(workerData);
