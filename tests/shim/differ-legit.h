@@ -21,6 +21,7 @@ enum legit {
 	LEGIT_COLLAPSE,
 	LEGIT_GROWS,
 	LEGIT_UNSPECIFIED,
+	LEGIT_MAX,
 	LEGIT_COUNT
 };
 
@@ -70,4 +71,7 @@ static const struct legit_entry legit_table[LEGIT_COUNT] = {
 		"whether a private mapping of a file sees later changes of the "
 		"file (mmap(2)): not tried. The library locks, and so copies, "
 		"pages in front of a hole before it finds the hole" },
+	[LEGIT_MAX] = { "max",
+		"what is refused (ENOMEM) with LLFREE_MAX: the kernel is not "
+		"asked for it. Nothing may be refused that would fit" },
 };

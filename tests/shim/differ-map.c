@@ -59,6 +59,15 @@ static void choose_fd(struct world *w, struct request *q)
 	q->fd_name = fds[i].name;
 }
 
+/* Whether LLFREE_MAX may be the reason why it fails. */
+static bool is_limited(const struct request *q)
+{
+	const int others = MAP_HUGETLB | MAP_LOCKED | MAP_FIXED;
+
+	return q->prot == RW && (q->flags & PRIVATE) == PRIVATE &&
+	       !(q->flags & others);
+}
+
 /* Leads to a mapping; false when it failed. Threads do not share the file, and
  * what is mapped privately is not written meanwhile (LEGIT_UNSPECIFIED). */
 static bool map_call(struct world *w, struct request *q, void **at)
@@ -76,8 +85,11 @@ static bool map_call(struct world *w, struct request *q, void **at)
 	    (unsigned)q->flags, q->fd_name ? q->fd_name : "-1",
 	    (unsigned long)q->offset);
 	errno = UNTOUCHED;
-	*at = mmap(q->at.at, q->len, q->prot, q->flags, q->fd, q->offset);
-	return came_pointer(w, *at);
+	*at = world_was_refused(w) ? MAP_FAILED :
+				     mmap(q->at.at, q->len, q->prot, q->flags,
+					  q->fd, q->offset);
+	return is_limited(q) ? came_memory(w, *at, q->len / PAGE + 1) :
+			       came_pointer(w, *at);
 }
 
 /* What the last call led to. */
@@ -112,9 +124,9 @@ static struct piece *keep(struct world *w, struct place place, size_t len)
 	return piece;
 }
 
-static struct piece *map_plain(struct world *w, size_t len, int flags)
+struct piece *map_new(struct world *w, size_t len, int prot, int flags)
 {
-	struct request q = { place_number(0), len, RW, PRIVATE | flags, -1,
+	struct request q = { place_number(0), len, prot, PRIVATE | flags, -1,
 			     NULL, 0 };
 	struct piece *piece;
 	void *at;
@@ -123,7 +135,7 @@ static struct piece *map_plain(struct world *w, size_t len, int flags)
 		return NULL;
 	piece = keep(w, last_place(w, at), len);
 	if (piece)
-		piece->plain = true;
+		piece->plain = prot == RW;
 	return piece;
 }
 
@@ -133,7 +145,7 @@ void op_map(struct world *w)
 				     MAP_POPULATE };
 	size_t len = draw_len(w, draw_pages(w));
 	struct piece *piece =
-		map_plain(w, len, extra[draw_below(w, LENGTH(extra))]);
+		map_new(w, len, RW, extra[draw_below(w, LENGTH(extra))]);
 	struct range all;
 
 	if (!piece)
@@ -235,6 +247,45 @@ static void over_part(struct world *w, const struct range *range,
 	}
 }
 
+void range_map_over(struct world *w, const struct range *range, int prot,
+		    int flags)
+{
+	struct request q = { range->place, range->len, prot,
+			     PRIVATE | MAP_FIXED | flags, -1, NULL, 0 };
+
+	over_part(w, range, &q);
+}
+
+/* Refused, and what is there stays; but the library takes it for altered. */
+void op_map_over_odd(struct world *w)
+{
+	struct range range = range_choose(w);
+	size_t len = range.len;
+	const struct request all[] = {
+		{ range.place, 0, RW, PRIVATE, -1, NULL, 0 },
+		{ range.place, SIZE_MAX, RW, PRIVATE, -1, NULL, 0 },
+		{ range.place, (size_t)1 << 62, RW, PRIVATE, -1, NULL, 0 },
+		{ range.place, len, RW, PRIVATE, -1, NULL, 1 },
+		{ range.place, len, RW, MAP_ANONYMOUS, -1, NULL, 0 },
+		{ range.place, len, RW, MAP_PRIVATE, -1, NULL, 0 },
+		{ range.place, len, RW, MAP_PRIVATE, 999, "999", 0 },
+		{ range.place, len, RW, MAP_SHARED, folder, "folder", 0 },
+		{ range.place, len, RW, MAP_SHARED, read_only, "read_only", 0 },
+		{ range.place, len, RW, MAP_SHARED, file, "file", -(off_t)PAGE },
+		{ place_at(range.place, 1), len, RW, PRIVATE, -1, NULL, 0 },
+	};
+	struct request q = all[draw_below(w, LENGTH(all))];
+	void *at;
+
+	if (!range.piece)
+		return;
+	q.flags |= MAP_FIXED;
+	if (map_call(w, &q, &at))
+		_exit(95);
+	range_look(w, &range);
+	piece_divide(w, range.piece, range.from, range.count);
+}
+
 void op_map_over(struct world *w)
 {
 	static const int kinds[] = { PRIVATE, PRIVATE, PRIVATE,
@@ -283,6 +334,12 @@ static void look_after_unmap(struct world *w, const struct range *range)
 		came_legit(w, LEGIT_AFTER_UNMAP);
 }
 
+void range_unmap(struct world *w, const struct range *range)
+{
+	if (unmap_call(w, range->place, range->len))
+		piece_remove(w, range->piece, range->from, range->count);
+}
+
 void op_unmap(struct world *w)
 {
 	struct range range = range_choose(w);
@@ -329,43 +386,72 @@ struct remap {
 static char *remap_call(struct world *w, const struct remap *m)
 {
 	struct place place = place_new(w, NULL);
-	char *at;
 
 	say(w, "show(r[%d] = mremap(%s, %#zx, %#zx, %#x, %s));",
 	    place.variable, name(m->old), m->old_len, m->new_len,
 	    (unsigned)m->flags, name(m->to));
 	errno = UNTOUCHED;
-	at = mremap(m->old.at, m->old_len, m->new_len, m->flags, m->to.at);
-	return at;
+	if (world_was_refused(w))
+		return MAP_FAILED;
+	return mremap(m->old.at, m->old_len, m->new_len, m->flags, m->to.at);
 }
 
-/* Grown without leave to move: only if there is room, which no one knows. */
+/* How many more pages are asked for. */
+static size_t more_pages(const struct remap *m)
+{
+	size_t old = m->old_len / PAGE, new = m->new_len / PAGE + 1;
+
+	return new > old ? new - old : 0;
+}
+
+static bool came_remapped(struct world *w, const struct remap *m, void *at)
+{
+	return came_memory(w, at, more_pages(m));
+}
+
+static bool is_altered(const struct range *range)
+{
+	return piece_is_altered(range->piece, range->from, range->count);
+}
+
+/* What it grew by is fresh memory, and is undone. */
+static void check_grown(struct world *w, const struct range *range, size_t more,
+			bool by_unmap)
+{
+	struct place tail = place_at(range->place, range->len);
+	size_t len = more * PAGE;
+	char found[1024] = "", zero[32], none[32];
+
+	snprintf(zero, sizeof(zero), "00*%zu ", more);
+	snprintf(none, sizeof(none), "SEGV*%zu ", more);
+	look_text(found, sizeof(found), tail.at, len);
+	if (strcmp(found, zero) != 0 && strcmp(found, none) != 0)
+		came(w, "grown by %s", found);
+	fill(tail.at, len, 1);
+	if (by_unmap ? munmap(tail.at, len) != 0 :
+		       mremap(range->place.at, range->len + len, range->len,
+			      0) != range->place.at)
+		came(w, "grown by what cannot be unmapped");
+}
+
+/* Grown without leave to move: only if there is room, which no one knows, so
+ * that nothing that follows may depend on it (LEGIT_BEHIND, and LEGIT_SPLIT). */
 static void grow_in_place(struct world *w, const struct range *range)
 {
 	size_t more = 1 + draw_below(w, 20);
+	bool by_unmap = chance(w, 50);
 	struct remap m = { range->place, range->len, range->len + more * PAGE,
 			   0, place_number(0) };
-	struct place tail = place_at(range->place, range->len);
 	char *at = remap_call(w, &m);
 	int error = errno;
-	char found[1024] = "", zero[32], none[32];
 
 	came_legit(w, LEGIT_BEHIND);
-	if (at == MAP_FAILED && error == ENOMEM)
-		return;
-	if (at != range->place.at) {
-		came(w, "%s", at == MAP_FAILED ? strerrorname_np(error) :
-						 "grown elsewhere");
-		return;
-	}
-	snprintf(zero, sizeof(zero), "00*%zu ", more);
-	snprintf(none, sizeof(none), "SEGV*%zu ", more);
-	look_text(found, sizeof(found), tail.at, more * PAGE);
-	if (strcmp(found, zero) != 0 && strcmp(found, none) != 0)
-		came(w, "grown by %s", found);
-	fill(tail.at, more * PAGE, 1);
-	if (munmap(tail.at, more * PAGE))
-		came(w, "grown by what cannot be unmapped");
+	if (at == range->place.at)
+		check_grown(w, range, more, by_unmap);
+	else if (at != MAP_FAILED)
+		came(w, "grown elsewhere");
+	else if (error != ENOMEM && !(error == EFAULT && is_altered(range)))
+		came(w, "%s", strerrorname_np(error));
 }
 
 /* All of it surely one mapping. */
@@ -408,7 +494,8 @@ static void move_altered(struct world *w, const struct range *range,
 	look_text(before, sizeof(before), range->place.at, len);
 	at = remap_call(w, m);
 	came_legit(w, LEGIT_SPLIT);
-	if (at == MAP_FAILED && errno != EFAULT)
+	if (at == MAP_FAILED && errno != EFAULT &&
+	    !(w->max && errno == ENOMEM))
 		came(w, "%s", strerrorname_np(errno));
 	if (at != MAP_FAILED) {
 		look_text(after, sizeof(after), at, len);
@@ -425,11 +512,6 @@ static void remove_range(struct world *w, const struct range *range)
 	piece_remove(w, range->piece, range->from, range->count);
 }
 
-static bool is_altered(const struct range *range)
-{
-	return piece_is_altered(range->piece, range->from, range->count);
-}
-
 /* Without leave to move. */
 static void resize_in_place(struct world *w, const struct range *range)
 {
@@ -441,7 +523,8 @@ static void resize_in_place(struct world *w, const struct range *range)
 
 	if (last && pages > range->count) {
 		if (range->piece->plain && !w->beside_others)
-			grow_in_place(w, range);
+			for (size_t n = 1 + draw_below(w, 4); n > 0; n--)
+				grow_in_place(w, range);
 		return;
 	}
 	/* Something is behind, so that it cannot grow. */
@@ -474,7 +557,7 @@ void op_resize(struct world *w)
 		return;
 	}
 	at = remap_call(w, &m);
-	if (came_pointer(w, at))
+	if (came_remapped(w, &m, at))
 		moved(w, &range, at, m.new_len);
 }
 
@@ -522,7 +605,7 @@ static void move_over(struct world *w, const struct range *from,
 		return;
 	}
 	at = remap_call(w, &m);
-	if (came_pointer(w, at))
+	if (came_remapped(w, &m, at))
 		moved_over(w, from, to, stays);
 }
 
@@ -536,7 +619,7 @@ static void move_and_stay(struct world *w, const struct range *range)
 	char *at;
 
 	at = remap_call(w, &m);
-	if (!came_pointer(w, at))
+	if (!came_memory(w, at, range->count))
 		return;
 	range_look(w, range);
 	piece_divide(w, range->piece, range->from, range->count);
@@ -603,7 +686,7 @@ void op_move_odd(struct world *w)
 		return;
 	result = remap_call(w, &all[draw_below(w, LENGTH(all))]);
 	/* What is not refused would need to be told of. */
-	if (came_pointer(w, result) && result != at.at)
+	if (came_memory(w, result, SIZE_MAX / 2) && result != at.at)
 		_exit(95);
 }
 
@@ -619,7 +702,7 @@ void op_twin(struct world *w)
 	if (!range.piece)
 		return;
 	at = remap_call(w, &m);
-	if (!came_pointer(w, at))
+	if (!came_memory(w, at, range.count))
 		return;
 	piece = keep(w, last_place(w, at), m.new_len);
 	if (piece)
@@ -676,7 +759,7 @@ static void move_with_hole(struct world *w, const struct range *range)
 	struct remap m = { range->place, range->len, range->len + PAGE,
 			   MREMAP_MAYMOVE, place_number(0) };
 
-	if (came_pointer(w, remap_call(w, &m)))
+	if (came_memory(w, remap_call(w, &m), 1))
 		_exit(95);
 }
 

@@ -50,37 +50,81 @@ static void op_look(struct world *w)
 /* ------------------------------------------------------------------------ */
 /* The heap, which is as it was afterwards                                   */
 
+/* What is added to it, or taken away; where it ended, or NULL. */
 static char *heap_call(struct world *w, intptr_t change)
 {
-	char *before;
+	void *before = (void *)-1;
 
 	say(w, "show(sbrk(%#lx) != (void *)-1);", (unsigned long)change);
 	errno = UNTOUCHED;
-	before = sbrk(change);
-	came(w, "%d, errno %d", before != (void *)-1, errno);
-	return before;
+	if (!world_was_refused(w))
+		before = sbrk(change);
+	return came_memory(w, before, change > 0 ? (size_t)change / PAGE : 0) ?
+		       before :
+		       NULL;
+}
+
+/* The same as an address. */
+static void break_call(struct world *w, struct place end)
+{
+	say(w, "show(brk(%s));", name(end));
+	errno = UNTOUCHED;
+	came_number(w, brk(end.at));
+}
+
+/* As any other memory; but none of it is unmapped, which the kernel takes for
+ * the end of the heap when it shrinks. */
+static void use_heap(struct world *w, struct place start, size_t pages)
+{
+	struct piece *piece = piece_new(w);
+
+	piece_set(w, piece, start, pages);
+	piece->plain = false;
+	for (size_t n = 1 + draw_below(w, 6); n > 0; n--) {
+		struct range part = range_in(w, piece);
+
+		if (chance(w, 30))
+			range_fill(w, &part);
+		range_call(w, &part);
+		range_look(w, &part);
+	}
+	piece->pages = 0;
+}
+
+/* To somewhere within, which need not be the end of a page, and to places where
+ * it cannot be. */
+static void move_break(struct world *w, const struct range *heap)
+{
+	heap_call(w, INTPTR_MAX / 2);
+	break_call(w, place_at(heap->place, 1 + draw_below(w, heap->len)));
+	break_call(w, place_number(PAGE));
+	break_call(w, heap->place);
 }
 
 static void op_heap(struct world *w)
 {
 	size_t pages = 1 + draw_below(w, 100), less = draw_below(w, pages + 1);
-	struct range range = { .piece = NULL };
+	struct range range = { .len = pages * PAGE }, end;
 	char *heap = sbrk(0);
 	size_t gap = -(uintptr_t)heap & (PAGE - 1);
 
 	range.place = place_new(w, heap + gap);
-	range.len = pages * PAGE;
+	end = range;
+	end.place = place_at(range.place, range.len - less * PAGE);
+	end.len = less * PAGE;
 	say(w, "r[%d] = (char *)sbrk(0) + %zu;", range.place.variable, gap);
 	came(w, "%s", "heap");
 	if (heap_call(w, (intptr_t)(gap + range.len)) != heap)
 		return;
 	range_look(w, &range);
 	range_fill(w, &range);
-	heap_call(w, -(intptr_t)(less * PAGE));
-	heap_call(w, (intptr_t)(less * PAGE));
-	range_look(w, &range);
-	heap_call(w, INTPTR_MAX / 2);
-	heap_call(w, -(intptr_t)(gap + range.len));
+	if (chance(w, 50))
+		use_heap(w, range.place, pages);
+	heap_call(w, -(intptr_t)end.len);
+	if (heap_call(w, (intptr_t)end.len))
+		range_look(w, &end);
+	move_break(w, &range);
+	heap_call(w, -(intptr_t)gap);
 	came(w, "back: %d", sbrk(0) == (void *)heap);
 }
 
@@ -231,6 +275,7 @@ static const struct {
 	{ op_map, 16, false, false },
 	{ op_map_odd, 6, false, false },
 	{ op_map_over, 8, false, false },
+	{ op_map_over_odd, 2, false, false },
 	{ op_unmap, 12, false, false },
 	{ op_unmap_odd, 2, false, false },
 	{ op_range, 20, false, false },
@@ -239,10 +284,13 @@ static const struct {
 	{ op_move, 6, false, false },
 	{ op_move_odd, 3, false, false },
 	{ op_twin, 1, false, false },
+	{ op_trim, 3, false, false },
+	{ op_reserve, 3, false, false },
+	{ op_stack, 3, false, false },
 	{ op_fill, 14, false, false },
 	{ op_look, 14, false, false },
 	{ op_hole, 8, true, false },
-	{ op_heap, 1, true, false },
+	{ op_heap, 2, true, false },
 	{ op_storm, 1, true, true },
 	{ op_fork, 1, true, true },
 	{ op_threads, 1, true, true },

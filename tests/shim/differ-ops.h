@@ -23,18 +23,30 @@ struct range {
 
 /* A part of a piece; an empty one when there is no piece. */
 struct range range_choose(struct world *w);
+/* A part of this one. */
+struct range range_in(struct world *w, struct piece *piece);
 struct range range_of(struct piece *piece, size_t from, size_t count);
 /* Calls with arguments that are refused, mostly. */
 void op_range_odd(struct world *w);
 void range_fill(struct world *w, const struct range *range);
 void range_look(struct world *w, const struct range *range);
+void range_protect(struct world *w, const struct range *range, int prot,
+		   bool with_key);
+void range_advise(struct world *w, const struct range *range, int advice);
 /* One call; its effect on the pages of `piece` is known afterwards. */
 void range_call(struct world *w, const struct range *range);
 
 /* differ-map.c: mapping, unmapping, moving. */
+/* Private and anonymous, anywhere; NULL when it was refused or too large. */
+struct piece *map_new(struct world *w, size_t len, int prot, int flags);
+/* The same over a range. */
+void range_map_over(struct world *w, const struct range *range, int prot,
+		    int flags);
+void range_unmap(struct world *w, const struct range *range);
 void op_map(struct world *w);
 void op_map_odd(struct world *w);
 void op_map_over(struct world *w);
+void op_map_over_odd(struct world *w);
 void op_unmap(struct world *w);
 void op_unmap_odd(struct world *w);
 void op_resize(struct world *w);
@@ -42,3 +54,8 @@ void op_move(struct world *w);
 void op_move_odd(struct world *w);
 void op_twin(struct world *w);
 void op_hole(struct world *w);
+
+/* differ-real.c: what programs are seen to do often. */
+void op_trim(struct world *w);
+void op_reserve(struct world *w);
+void op_stack(struct world *w);

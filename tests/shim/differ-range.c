@@ -23,18 +23,22 @@ struct range range_of(struct piece *piece, size_t from, size_t count)
 			       .count = count };
 }
 
-struct range range_choose(struct world *w)
+struct range range_in(struct world *w, struct piece *piece)
 {
-	struct piece *piece = piece_choose(w, 1);
 	size_t from, count;
 
-	if (!piece)
-		return (struct range){ .piece = NULL };
 	if (chance(w, 30))
 		return range_of(piece, 0, piece->pages);
 	from = draw_below(w, piece->pages);
 	count = 1 + draw_below(w, piece->pages - from);
 	return range_of(piece, from, count);
+}
+
+struct range range_choose(struct world *w)
+{
+	struct piece *piece = piece_choose(w, 1);
+
+	return piece ? range_in(w, piece) : (struct range){ .piece = NULL };
 }
 
 void range_fill(struct world *w, const struct range *range)
@@ -68,13 +72,10 @@ static void divide(struct world *w, const struct range *range)
 		piece_divide(w, range->piece, range->from, range->count);
 }
 
-static void call_protect(struct world *w, const struct range *range)
+void range_protect(struct world *w, const struct range *range, int prot,
+		   bool with_key)
 {
-	static const int prots[] = { 3, 3, 3, 3, 1, 1, 0, 0, 5, 7, 2, 4, 8 | 3,
-				     0x01000003, 0x02000003, 0x10, 0x40000003 };
 	long result;
-	int prot = prots[draw_below(w, LENGTH(prots))];
-	bool with_key = chance(w, 10);
 
 	if (with_key)
 		say(w, "show(pkey_mprotect(%s, %#zx, %#x, -1));",
@@ -91,6 +92,15 @@ static void call_protect(struct world *w, const struct range *range)
 	else
 		came_number(w, result);
 	divide(w, range);
+}
+
+static void call_protect(struct world *w, const struct range *range)
+{
+	static const int prots[] = { 3, 3, 3, 3, 1, 1, 0, 0, 5, 7, 2, 4, 8 | 3,
+				     0x01000003, 0x02000003, 0x10, 0x40000003 };
+	int prot = prots[draw_below(w, LENGTH(prots))];
+
+	range_protect(w, range, prot, chance(w, 10));
 }
 
 static void mark_child(const struct range *range, int advice, bool good)
@@ -131,9 +141,8 @@ static int draw_advice(struct world *w)
 	return (int)draw_below(w, 28);
 }
 
-static void call_advise(struct world *w, const struct range *range)
+void range_advise(struct world *w, const struct range *range, int advice)
 {
-	int advice = draw_advice(w);
 	long result;
 
 	say(w, "show(madvise(%s, %#zx, %d));", name(range->place), range->len,
@@ -149,6 +158,11 @@ static void call_advise(struct world *w, const struct range *range)
 		divide(w, range);
 	if (advice == MADV_FREE && range->piece)
 		fill_around(w, range);
+}
+
+static void call_advise(struct world *w, const struct range *range)
+{
+	range_advise(w, range, draw_advice(w));
 }
 
 static void call_posix_advise(struct world *w, const struct range *range)

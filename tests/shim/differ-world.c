@@ -7,7 +7,8 @@
 
 #include <stdarg.h>
 
-#define ROOM 6 /* free entries that an operation may need */
+#define ROOM 8 /* free entries that an operation may need */
+#define SPARE 256 /* pages that the heap and the test itself may have */
 
 /* ------------------------------------------------------------------------ */
 /* Random numbers                                                            */
@@ -42,9 +43,23 @@ bool chance(struct world *w, size_t percent)
 /* ------------------------------------------------------------------------ */
 /* The trace                                                                 */
 
+/* As many lines of the other trace are done with. */
+static void follow(struct world *w)
+{
+	for (size_t i = 0; w->followed && i < w->trace_len; i++) {
+		const char *end = w->trace[i] == '\n' ?
+					  strchr(w->followed, '\n') :
+					  NULL;
+
+		w->followed = end ? end + 1 : w->followed;
+	}
+}
+
 void world_flush(struct world *w)
 {
 	size_t at = 0;
+
+	follow(w);
 
 	while (w->trace_fd >= 0 && at < w->trace_len) {
 		ssize_t n = write(w->trace_fd, w->trace + at,
@@ -118,6 +133,41 @@ bool came_pointer(struct world *w, const void *result)
 void came_legit(struct world *w, enum legit why)
 {
 	came(w, "~%s", legit_table[why].name);
+}
+
+static size_t pages_in_use(const struct world *w)
+{
+	size_t pages = 0;
+
+	for (size_t i = 0; i < PIECES; i++)
+		pages += w->pieces[i].pages;
+	return pages;
+}
+
+bool world_was_refused(const struct world *w)
+{
+	const char *line = w->followed, *result;
+	char refused[24];
+
+	if (!line)
+		return false;
+	snprintf(refused, sizeof(refused), "\t~%s\n",
+		 legit_table[LEGIT_MAX].name);
+	result = line + strcspn(line, "\t\n");
+	if (strncmp(result, refused, strlen(refused)) != 0)
+		return false;
+	errno = ENOMEM;
+	return true;
+}
+
+bool came_memory(struct world *w, const void *result, size_t pages)
+{
+	if (!w->max || result != MAP_FAILED || errno != ENOMEM)
+		return came_pointer(w, result);
+	came_legit(w, LEGIT_MAX);
+	if (!w->followed && pages_in_use(w) + pages + SPARE <= w->max)
+		came(w, "refused, although there are fewer in use");
+	return false;
 }
 
 /* ------------------------------------------------------------------------ */

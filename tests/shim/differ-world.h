@@ -48,6 +48,8 @@ struct world {
 	char *trace;
 	size_t trace_len, trace_cap;
 	int trace_fd; /* -1: kept */
+	size_t max; /* pages, LLFREE_MAX; 0: no limit */
+	const char *followed; /* what is left of the library's trace, or NULL */
 };
 
 void world_start(struct world *w, uint64_t seed);
@@ -66,6 +68,15 @@ void came_number(struct world *w, long result);
 bool came_pointer(struct world *w, const void *result);
 void came_legit(struct world *w, enum legit why);
 void world_flush(struct world *w);
+
+/*
+ * With LLFREE_MAX the library refuses what the kernel would grant. The library
+ * goes first then, and where it refused, the kernel is not asked: true, and the
+ * call has failed. came_memory is came_pointer for calls that may ask for so
+ * many pages more; it tells if the library refused them for no reason.
+ */
+bool world_was_refused(const struct world *w);
+bool came_memory(struct world *w, const void *result, size_t pages);
 
 /* Its name, in one of a few buffers of this thread. */
 const char *name(struct place place);

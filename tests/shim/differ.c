@@ -18,16 +18,18 @@
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define PATIENCE 60 /* seconds that a sequence may take */
 #define LONGEST 600 /* operations of a sequence */
 #define LAST_VARIABLE 1900
 #define TRIES 3000 /* of shorter sequences */
 #define HARNESS 90 /* exit status from which on the test itself is broken */
+#define FOLLOWED 9 /* descriptor of the trace that the other one follows */
 
 static struct options {
 	uint64_t seed;
-	size_t operations, length;
+	size_t operations, length, seconds;
 	const char *library;
 } options = { .seed = 1, .operations = 20000, .length = 200 };
 
@@ -40,11 +42,42 @@ static struct world world = { .may_nest = true,
 			      .trace_cap = sizeof(trace),
 			      .trace_fd = STDOUT_FILENO };
 
+/* The library's trace, which is complete, with a zero behind it. */
+static const char *read_followed(void)
+{
+	struct stat st = { 0 };
+	char *text;
+
+	if (fstat(FOLLOWED, &st))
+		return NULL;
+	text = mmap(NULL, (size_t)st.st_size + 1, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (text == MAP_FAILED ||
+	    pread(FOLLOWED, text, (size_t)st.st_size, 0) != st.st_size)
+		_exit(HARNESS);
+	close(FOLLOWED);
+	return text;
+}
+
+/* Whoever follows the other one can do so only as a single thread. */
+static void start(void)
+{
+	const char *max = getenv("LLFREE_MAX");
+
+	replay_start();
+	if (!max)
+		return;
+	world.max = strtoul(max, NULL, 10) * (1 << 20) / PAGE;
+	world.may_nest = false;
+}
+
 /* Each operation has random numbers of its own: without one, the others are
  * what they were. */
-static int execute(uint64_t seed, const char *kept)
+static int execute(uint64_t seed, const char *kept, bool follow)
 {
-	replay_start();
+	if (follow)
+		world.followed = read_followed();
+	start();
 	for (size_t i = 0; kept[i]; i++) {
 		if (kept[i] == '0')
 			continue;
@@ -60,16 +93,20 @@ static int execute(uint64_t seed, const char *kept)
 /* ------------------------------------------------------------------------ */
 /* Twice                                                                     */
 
-/* Less is served in some ways, more is to do in others. */
+/* Less is served in some ways, more is to do in others. 16 MiB become full. */
 static const char *const settings[] = {
-	NULL,
+	"",
 	"LLFREE_STRICT=1",
-	NULL,
+	"LLFREE_DECAY_MS=0",
 	"LLFREE_ARENA=16M",
-	NULL,
+	"",
+	"LLFREE_MAX=4M",
 	"LLFREE_MAX_REGION=64K",
+	"LLFREE_STATS=json LLFREE_STATS_FILE=/dev/null",
 	"LLFREE_HOOK=symbols",
-	"LLFREE_STATS_FILE=/dev/null",
+	"LLFREE_STRICT=1 LLFREE_ARENA=16M",
+	"LLFREE_MAX=4M LLFREE_DECAY_MS=0 LLFREE_ARENA=16M",
+	"LLFREE_THP=always",
 };
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
@@ -105,21 +142,38 @@ static void give_up(int signal)
 			kill(runs[i].pid, SIGKILL);
 }
 
+/* Whether the kernel does as the library did, see world_was_refused. */
+static bool is_followed(void)
+{
+	return strstr(setting_of(now_seed), "LLFREE_MAX=");
+}
+
+/* "A=1 B=2" */
+static void apply(const char *setting)
+{
+	static char text[200];
+
+	snprintf(text, sizeof(text), "%s", setting);
+	for (char *at = strtok(text, " "); at; at = strtok(NULL, " "))
+		putenv(at);
+}
+
 static void become(int which, const char *kept)
 {
 	struct rlimit limit = { PATIENCE, PATIENCE };
-	const char *setting = setting_of(now_seed);
+	bool follows = which == KERNEL && is_followed();
 	char seed[24];
-	char *args[] = { (char[]){ "differ" }, (char[]){ "--execute" },
+	char *args[] = { (char[]){ "differ" },
+			 follows ? (char[]){ "--follow" } :
+				   (char[]){ "--execute" },
 			 seed, (char *)(uintptr_t)kept, NULL };
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)now_seed);
 	setrlimit(RLIMIT_CPU, &limit);
 	dup2(runs[which].fd, STDOUT_FILENO);
-	if (setting)
-		putenv((char *)(uintptr_t)setting);
-	if (setting && strstr(setting, "STATS"))
-		setenv("LLFREE_STATS", "json", 1);
+	if (follows)
+		dup2(runs[LIBRARY].fd, FOLLOWED);
+	apply(setting_of(now_seed));
 	if (which == LIBRARY)
 		setenv("LD_PRELOAD", options.library, 1);
 	execv("/proc/self/exe", args);
@@ -138,12 +192,18 @@ static void launch(int which, const char *kept)
 		become(which, kept);
 }
 
+static void await(struct run *run)
+{
+	if (run->pid)
+		must(waitpid(run->pid, &run->status, 0) == run->pid, "waitpid");
+	run->pid = 0;
+}
+
 static void finish(struct run *run)
 {
 	struct stat st;
 
-	must(waitpid(run->pid, &run->status, 0) == run->pid, "waitpid");
-	run->pid = 0;
+	await(run);
 	must(!fstat(run->fd, &st), "fstat");
 	run->len = (size_t)st.st_size;
 	run->text = "";
@@ -163,9 +223,11 @@ static void forget(void)
 
 static void run_both(const char *kept)
 {
-	launch(KERNEL, kept);
-	launch(LIBRARY, kept);
 	alarm(PATIENCE);
+	launch(LIBRARY, kept);
+	if (is_followed())
+		await(&runs[LIBRARY]);
+	launch(KERNEL, kept);
 	for (int i = 0; i < RUNS; i++)
 		finish(&runs[i]);
 	alarm(0);
@@ -320,7 +382,7 @@ static void print_program(const char *kept)
 	printf("/*\n * gcc -D_GNU_SOURCE -I<top of the sources> x.c <the same>/tests/shim/differ-replay.c -pthread\n"
 	       " * and then with and without the library%s%s.\n"
 	       " * Kernel alone: %s; with the library: %s.%s\n */\n",
-	       setting ? ", with " : "", setting ? setting : "",
+	       *setting ? ", with " : "", setting,
 	       end_text(runs[KERNEL].status, one, sizeof(one)),
 	       end_text(runs[LIBRARY].status, other, sizeof(other)),
 	       same() ? " (This time there was no difference.)" : "");
@@ -338,7 +400,7 @@ static void report_difference(char *kept)
 
 	printf("# seed %llu, %zu operations%s%s: the kernel and the library differ\n",
 	       (unsigned long long)now_seed, strlen(kept),
-	       setting ? ", " : "", setting ? setting : "");
+	       *setting ? ", " : "", setting);
 	for (int i = 0; i < 5; i++)
 		again += differs(kept, 1);
 	printf("# repeated 5 times it differed %d times\n", again);
@@ -394,6 +456,17 @@ static int try_sequence(size_t length)
 	return status;
 }
 
+static bool is_late(void)
+{
+	static time_t end;
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	if (!end)
+		end = now.tv_sec + (time_t)options.seconds;
+	return options.seconds && now.tv_sec >= end;
+}
+
 static int try_all(void)
 {
 	size_t sequences = 0;
@@ -401,7 +474,8 @@ static int try_all(void)
 
 	signal(SIGALRM, give_up);
 	unsetenv("LD_PRELOAD");
-	for (size_t left = options.operations; left && !status; sequences++) {
+	for (size_t left = options.operations; left && !status && !is_late();
+	     sequences++) {
 		size_t length = left < options.length ? left : options.length;
 
 		now_seed = options.seed + sequences;
@@ -429,6 +503,7 @@ static void help(void)
 	       "  --library PATH     what is preloaded\n"
 	       "  --seed N           of the first sequence; the next has N + 1 (%llu)\n"
 	       "  --operations N     in all (%zu)\n"
+	       "  --seconds N        as many as can be done in that time\n"
 	       "  --length N         operations of a sequence, up to %d (%zu)\n\n"
 	       "Not compared:\n",
 	       (unsigned long long)options.seed, options.operations, LONGEST,
@@ -443,28 +518,35 @@ static const struct option names[] = {
 	{ "seed", required_argument, NULL, 's' },
 	{ "operations", required_argument, NULL, 'o' },
 	{ "length", required_argument, NULL, 'n' },
+	{ "seconds", required_argument, NULL, 't' },
 	{ "help", no_argument, NULL, 'h' },
 	{ NULL, 0, NULL, 0 },
 };
 
 static void set(int option, const char *text)
 {
+	size_t number = strtoul(text, NULL, 0);
+
 	if (option == 'l')
 		options.library = text;
 	else if (option == 's')
-		options.seed = strtoull(text, NULL, 0);
-	else if (option == 'o')
-		options.operations = strtoul(text, NULL, 0);
+		options.seed = number;
+	else if (option == 'n')
+		options.length = number;
 	else
-		options.length = strtoul(text, NULL, 0);
+		options.operations = option == 't' ? SIZE_MAX : number;
+	if (option == 't')
+		options.seconds = number;
 }
 
 int main(int argc, char **argv)
 {
 	int option;
 
-	if (argc == 4 && !strcmp(argv[1], "--execute"))
-		return execute(strtoull(argv[2], NULL, 10), argv[3]);
+	if (argc == 4 && (!strcmp(argv[1], "--execute") ||
+			  !strcmp(argv[1], "--follow")))
+		return execute(strtoull(argv[2], NULL, 10), argv[3],
+			       !strcmp(argv[1], "--follow"));
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (option == 'h') {
 			help();

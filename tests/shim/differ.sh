@@ -2,16 +2,18 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 #
-# Random calls by the kernel and by the library, DIFFER_OPERATIONS of them; and
-# that a difference would be found, made short, and printed as a program.
+# Random calls by the kernel and by the library, DIFFER_OPERATIONS of them, other
+# ones for another DIFFER_SEED; and that a difference would be found, made short,
+# and printed as a program.
 
 . "$srcdir/tests/tap.sh"
 
 differ=$builddir/tests/shim/differ
-: "${DIFFER_OPERATIONS:=20000}"
+: "${DIFFER_OPERATIONS:=20000}" "${DIFFER_SEED:=1}"
 
 agree() {
-	"$differ" --library "$preload" --operations "$DIFFER_OPERATIONS"
+	"$differ" --library "$preload" --operations "$DIFFER_OPERATIONS" \
+		--seed "$DIFFER_SEED"
 }
 
 # A library whose madvise does nothing.
