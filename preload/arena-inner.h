@@ -8,6 +8,7 @@
  *	arena-class.c	which tree a request is served from
  *	arena-page.c	fresh, empty and zeroed pages
  *	arena-purge.c	giving memory back
+ *	arena-leave.c	out of the address space, or of the kernel's count
  *	arena-seam.c	mappings that the kernel keeps apart
  *	arena-alter.c	what the kernel does to our addresses
  *	arena-start.c	finding a place, setting up
@@ -195,6 +196,11 @@ void page_populate(struct span s);
 /* Bit 0 of a byte for each frame; at most ASK_FRAMES. */
 #define ASK_FRAMES 1024u
 bool page_resident(struct span s, unsigned char *resident);
+
+/* arena-leave.c */
+
+/* Without access, and not locked: 0 or -errno. The frames count as altered. */
+long page_close(struct span s);
 
 /* arena-seam.c: what the kernel keeps apart */
 

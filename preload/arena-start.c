@@ -214,6 +214,7 @@ static bool set_up_allocators(void)
 
 	if (is_error(at))
 		return false;
+	arena_data = (struct arena_range){ (uintptr_t)at, l.total };
 	arena.tree_states = base + l.states;
 	arena.seams = (struct seams *)(void *)(base + l.seams);
 	arena.marks = (struct marks *)(void *)(base + l.marks);

@@ -6,7 +6,7 @@
 #include <errno.h>
 
 struct arena arena;
-struct arena_range arena_range, arena_window;
+struct arena_range arena_range, arena_window, arena_data;
 
 /* ------------------------------------------------------------------------ */
 /* The allocator                                                             */
@@ -211,49 +211,6 @@ void arena_forget_threads(void)
 			arena.tree_states[t] = TREE_OFF;
 }
 
-/* A tree that is entirely free leaves the address space. */
-static bool tree_leave(size_t tree)
-{
-	struct span s = arena_tree(tree);
-	size_t dirty;
-
-	if (!arena_allocate(frame_id_some(frame_id(s.first)), s.count).count)
-		return false;
-	if (arena.os->munmap(address_of(s.first), bytes_of(s))) {
-		arena_deallocate(s);
-		return false;
-	}
-	dirty = mark_count(arena.marks, MARK_DIRTY, s);
-	mark_clear(arena.marks, MARK_DIRTY, s);
-	mark_clear(arena.marks, MARK_ALTERED, s);
-	mark_clear(arena.marks, MARK_MOVED, s);
-	seam_none(s);
-	gauge_change(0, -(int64_t)dirty);
-	__atomic_store_n(&arena.tree_states[tree], TREE_OFF, __ATOMIC_RELEASE);
-	arena_deallocate(s);
-	return true;
-}
-
-static bool tree_is_free(size_t tree)
-{
-	return arena_tree_stats(tree).free_trees != 0;
-}
-
-bool arena_trim(void)
-{
-	bool trimmed = false;
-
-	for (size_t t = 0; t < arena.trees; t++) {
-		if (arena_tree_state(t) != TREE_ONLINE)
-			continue;
-		if (!arena.reserved && tree_is_free(t))
-			trimmed = tree_leave(t) || trimmed;
-		else
-			trimmed = seam_mend(t) || trimmed;
-	}
-	return trimmed;
-}
-
 enum bring { BROUGHT, BRING_AGAIN, BRING_REFUSED };
 
 /* Frames of a tree that is not ours stay allocated: never again theirs. */
@@ -442,11 +399,6 @@ bool arena_get_at(uintptr_t addr, size_t len)
 
 #define APART (MARK_BIT(MARK_ALTERED) | MARK_BIT(MARK_MOVED))
 
-static bool close_when_freed(void)
-{
-	return arena.strict || arena_is_locked();
-}
-
 /* The contents of frames that were freed: kept for reuse, or given back. */
 static void retire_contents(struct span s, enum leave leave)
 {
@@ -488,8 +440,8 @@ static long free_part(struct span *s, enum leave leave)
 	struct span run = mark_run(arena.marks, APART, *s, &apart);
 	long failed = 0;
 
-	if (close_when_freed())
-		failed = page_fresh(run, PROT_NONE);
+	if (arena.strict || arena_is_locked())
+		failed = page_close(run);
 	else if (apart)
 		failed = restore_mappings(&run, leave);
 	else

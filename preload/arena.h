@@ -83,6 +83,9 @@ extern struct arena_range arena_range;
  * other calls do with it as with the rest. Empty without one. */
 extern struct arena_range arena_window;
 
+/* The allocators' own data, outside. */
+extern struct arena_range arena_data;
+
 enum arena_state arena_state(void);
 const struct arena_os *arena_kernel(void); /* once it is ready */
 
@@ -205,17 +208,21 @@ long arena_map_over(uintptr_t addr, size_t len, bool populate);
 /* Whether all of it is free memory of the arena, at the moment. */
 bool arena_is_free(uintptr_t addr, size_t len);
 
-/* Around mlockall, ready or not: from now on nothing is served, or served
- * again, and what was so before; unlocks what no one uses, which the call has
- * locked. */
+/*
+ * For mlockall, ready or not. Before: what no one uses is neither there to be
+ * locked nor populated. After: nor is what was freed meanwhile.
+ */
+void arena_close_free(void);
+void arena_locked(void);
+/* From now on what is mapped is locked at once: nothing is served, or served
+ * again. What was so before. */
 bool arena_lock_all(bool all);
-void arena_unlock_free(void);
 
 /*
  * Gives addresses back: trees of which nothing is in use are unmapped, and
  * mapped again when they are needed; what is free in others becomes as few
  * mappings as can be. True if there was one. For when the kernel refuses
- * something, or counts what is mapped.
+ * something.
  */
 bool arena_trim(void);
 

@@ -12,6 +12,7 @@
 #include "preload/config.h"
 #include "preload/heap.h"
 #include "preload/hook.h"
+#include "preload/lock.h"
 #include "preload/move.h"
 #include "preload/profile.h"
 #include "preload/real.h"
@@ -465,17 +466,16 @@ EXPORT int munlock(const void *addr, size_t len)
  * the arena: it stays as it is meanwhile. */
 EXPORT int mlockall(int flags)
 {
-	bool before = false;
+	bool future = flags & MCL_FUTURE;
+	bool before = future && arena_lock_all(true);
 	long failed;
 
-	arena_trim();
-	if (flags & MCL_FUTURE)
-		before = arena_lock_all(true);
-	failed = real_mlockall(flags);
-	if (failed && flags & MCL_FUTURE)
+	arena_close_free();
+	failed = lock_all(flags);
+	if (future ? failed : !failed)
 		arena_lock_all(before);
 	if (!failed && flags & MCL_CURRENT)
-		arena_unlock_free();
+		arena_locked();
 	return (int)real_result(failed);
 }
 

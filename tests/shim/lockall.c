@@ -2,7 +2,8 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * mlockall: locks what is in use, and nothing that is not.
+ * mlockall: locks what is in use, and nothing that is not; and succeeds or fails
+ * by the limit on locked memory as it would without the library.
  */
 #include "tests/shim/shim.h"
 
@@ -85,6 +86,103 @@ static void future(void)
 	must(munmap(p, MIB) == 0);
 }
 
+/* Of what has been unmapped here and there, nothing comes back. */
+#define HOLES 64u
+static char *kept[HOLES];
+
+static void make_holes(void)
+{
+	for (size_t i = 0; i < HOLES; i++)
+		kept[i] = map(4 * MIB);
+	for (size_t i = 0; i < HOLES; i++)
+		must(munmap(kept[i] + page_size(), 4 * MIB - page_size()) == 0);
+}
+
+static bool holes_stay_empty(void)
+{
+	make_holes();
+	must(mlockall(MCL_CURRENT) == 0);
+	return status_of("VmHWM:") < 64 * MIB && status_of("VmLck:") < 64 * MIB;
+}
+
+/* What every user may lock, usually. */
+#define LIMIT (8 * MIB)
+
+static void limit_locks(void)
+{
+	struct rlimit limit;
+
+	must(getrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	limit.rlim_cur = LIMIT;
+	must(setrlimit(RLIMIT_MEMLOCK, &limit) == 0);
+	must(geteuid() != 0 || seteuid(65534) == 0);
+}
+
+static bool enough(void)
+{
+	char *p = map(4 * MIB);
+
+	make_holes();
+	memset(p, 'l', 4 * MIB);
+	limit_locks();
+	return succeeds(mlockall(MCL_CURRENT)) &&
+	       status_of("VmLck:") >= 4 * MIB &&
+	       status_of("VmLck:") <= LIMIT && all_bytes(p, 4 * MIB, 'l') &&
+	       succeeds(munlockall()) && status_of("VmLck:") == 0;
+}
+
+static bool too_little(void)
+{
+	map(LIMIT);
+	limit_locks();
+	return fails_with(mlockall(MCL_CURRENT), ENOMEM) &&
+	       fails_with(mlockall(MCL_CURRENT | MCL_FUTURE), ENOMEM) &&
+	       status_of("VmLck:") == 0;
+}
+
+static void *try_map(size_t len)
+{
+	return mmap(NULL, len, PROT_READ | PROT_WRITE,
+		    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+}
+
+/* What is unmapped makes room. */
+static bool enough_in_future(void)
+{
+	char *p = map(4 * MIB);
+
+	limit_locks();
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) ||
+	    !fails_with(try_map(LIMIT), EAGAIN))
+		return false;
+	for (size_t i = 0; i < 4; i++)
+		must(munmap(p + i * MIB, MIB) == 0);
+	p = try_map(4 * MIB);
+	return p != MAP_FAILED && all_bytes(p, 4 * MIB, 0) &&
+	       status_of("VmLck:") >= 4 * MIB;
+}
+
+static bool again_without_future(void)
+{
+	char *p;
+
+	limit_locks();
+	if (mlockall(MCL_CURRENT | MCL_FUTURE) || mlockall(MCL_CURRENT))
+		return false;
+	p = try_map(64 * MIB);
+	return p != MAP_FAILED && status_of("VmLck:") <= LIMIT;
+}
+
+static void limited(void)
+{
+	ok(in_child(holes_stay_empty), "what was unmapped is not populated");
+	ok(in_child(enough), "with a limit: what is in use fits");
+	ok(in_child(too_little), "or does not, ENOMEM");
+	ok(in_child(enough_in_future),
+	   "MCL_FUTURE: what is unmapped makes room, EAGAIN without");
+	ok(in_child(again_without_future), "until MCL_CURRENT alone");
+}
+
 int main(void)
 {
 	if (!may_lock()) {
@@ -93,5 +191,6 @@ int main(void)
 	}
 	current();
 	future();
+	limited();
 	return done();
 }
