@@ -179,27 +179,38 @@ static bool fill_hole(uintptr_t addr, size_t len)
 	return true;
 }
 
-void arena_patch(uintptr_t addr, size_t len)
+static bool fill_part(uintptr_t addr, size_t len, bool lost)
 {
-	size_t page = arena.page_frames * FRAME;
+	bool filled = fill_hole(addr, len);
 
-	if (fill_hole(addr, len))
-		return;
-	for (size_t at = 0; at < len; at += page)
-		fill_hole(addr + at, page);
+	if (filled && lost)
+		arena_free(addr, len, LEAVE_CLEAN);
+	return filled;
 }
 
-static void refill_live(uintptr_t addr, size_t len)
+/* Maps afresh what is missing of the range, all at once or page by page; what
+ * is lost to the program is free then. */
+static void fill_missing(uintptr_t addr, size_t len, bool lost)
 {
-	size_t page = arena.page_frames * FRAME;
+	size_t page = arena.page_frames * FRAME, step = ASK_FRAMES * FRAME;
+	unsigned char resident[ASK_FRAMES];
 
-	if (fill_hole(addr, len)) {
-		arena_free(addr, len, LEAVE_CLEAN);
+	if (fill_part(addr, len, lost))
 		return;
+	for (size_t at = 0; at < len; at += step) {
+		size_t part = len - at < step ? len - at : step;
+
+		/* That can be asked only of what is mapped. */
+		if (page_resident(span_of(addr + at, part), resident))
+			continue;
+		for (size_t i = at; i < at + part; i += page)
+			fill_part(addr + i, page, lost);
 	}
-	for (size_t at = 0; at < len; at += page)
-		if (fill_hole(addr + at, page))
-			arena_free(addr + at, page, LEAVE_CLEAN);
+}
+
+void arena_patch(uintptr_t addr, size_t len)
+{
+	fill_missing(addr, len, false);
 }
 
 void arena_refill(uintptr_t addr, size_t len)
@@ -211,7 +222,7 @@ void arena_refill(uintptr_t addr, size_t len)
 	for (uintptr_t at = addr; at < addr + len; at += part.len) {
 		part = arena_part(at, addr + len);
 		if (part.kind == PART_LIVE)
-			refill_live(at, part.len);
+			fill_missing(at, part.len, true);
 	}
 }
 

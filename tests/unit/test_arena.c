@@ -33,7 +33,7 @@
 static struct {
 	bool mmap, madvise, mincore, mremap;
 } refuse;
-static size_t fresh_mappings;
+static size_t fresh_mappings, all_mappings; /* asked for */
 
 /* Called once, in the midst of the next call. */
 static void (*in_mmap)(void), (*in_give_way)(void);
@@ -59,6 +59,7 @@ static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		      off_t offset)
 {
 	call_once(&in_mmap);
+	all_mappings++;
 	if (refuse.mmap)
 		return -ENOMEM;
 	fresh_mappings += flags & MAP_FIXED ? 1 : 0;
@@ -486,6 +487,20 @@ static void claims(void **state)
 	put(p, 8 * PAGE);
 }
 
+/* A refusal costs as much for a large region as for a small one. */
+static void claims_of_much(void **state)
+{
+	char *p = get(4 << 20);
+	struct arena_claims claimed = arena_claim((uintptr_t)p, 4 << 20);
+	size_t before = all_mappings;
+
+	(void)state;
+	arena_claim_undo(&claimed);
+	assert_true(all_mappings < before + 8);
+	assert_true(arena_is_live((uintptr_t)p, 4 << 20, 0));
+	put(p, 4 << 20);
+}
+
 /* The kernel takes memory away; in one place it is faster than we. */
 static void refills(void **state)
 {
@@ -769,6 +784,7 @@ int main(void)
 		TEST(pieces_that_are_counted),
 		TEST(exact_places),
 		TEST(claims),
+		TEST(claims_of_much),
 		TEST(refills),
 		TEST(freed_once),
 		TEST(parts),
