@@ -652,6 +652,9 @@ void op_move(struct world *w)
 		from = range_of(from.piece, from.from, count);
 		to = range_of(to.piece, to.from, count);
 	}
+	/* What was altered is unmapped afterwards, wherever it is then. */
+	if (w->beside_others && is_altered(&from))
+		return;
 	if (!overlap(&from, &to))
 		move_over(w, &from, &to, stays);
 }
