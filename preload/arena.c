@@ -298,19 +298,24 @@ static bool hand_over(struct span s, size_t head, enum fill fill)
 	return true;
 }
 
-/* As long as there is a limit, what is live is counted exactly as well. Of
- * `count` frames the limit does not count `uncounted`: they replace others. */
+/* As long as there is a limit, what is live is counted exactly as well, and
+ * never beyond it: who asks for too much does not stand in the way of others.
+ * Of `count` frames the limit does not count `uncounted`: they replace others. */
 static bool limit_take(size_t count, size_t uncounted)
 {
 	size_t live;
 
 	if (!arena.max)
 		return true;
-	live = __atomic_fetch_add(&arena.limited, count, __ATOMIC_RELAXED);
-	if (live + count - uncounted <= arena.max)
-		return true;
-	limit_give(count);
-	return false;
+	live = __atomic_load_n(&arena.limited, __ATOMIC_RELAXED);
+	do {
+		if (live + count - uncounted > arena.max)
+			return false;
+	} while (!__atomic_compare_exchange_n(&arena.limited, &live,
+					      live + count, true,
+					      __ATOMIC_RELAXED,
+					      __ATOMIC_RELAXED));
+	return true;
 }
 
 static size_t frames_for(size_t len)

@@ -87,6 +87,33 @@ static void by_threads(void)
 	ok(from_arena * PIECE >= MOST / 4, "and no less than there is");
 }
 
+/* While others ask for more than there can be, what fits is never refused. */
+static bool over;
+
+static void *ask_for_too_much(void *arg)
+{
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED))
+		must(try_map(MOST + PIECE) == MAP_FAILED);
+	return arg;
+}
+
+static void beside_refusals(void)
+{
+	pthread_t thread;
+	size_t refused = 0;
+
+	must(pthread_create(&thread, NULL, ask_for_too_much, NULL) == 0);
+	for (size_t i = 0; i < 200000; i++) {
+		void *p = try_map(PIECE);
+
+		refused += p == MAP_FAILED;
+		must(p == MAP_FAILED || munmap(p, PIECE) == 0);
+	}
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	must(pthread_join(thread, NULL) == 0);
+	ok(!refused, "what fits is not refused beside what does not");
+}
+
 static bool in_the_child(void)
 {
 	char *p = try_map(9 * MIB);
@@ -105,6 +132,7 @@ int main(void)
 	one_too_many();
 	growth();
 	by_threads();
+	beside_refusals();
 	ok(in_child(in_the_child), "a child of fork has the same limit");
 	return done();
 }
