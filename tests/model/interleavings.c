@@ -13,10 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What the long run asks for is given up after so many executions: of all
- * interleavings, and of those with a bound. */
-#define MOST_OF_ALL 3000u
-#define MOST_BOUNDED 80000u
+/*
+ * What the long run asks for is given up after so many executions: of those
+ * with a bound, and of all interleavings, which a family's first scenarios get
+ * far more of, until it has had its share of the time.
+ */
+#define MOST_BOUNDED	 80000u
+#define MOST_OF_ALL	 600000u
+#define MOST_OF_ALL_LATE 3000u
+#define FAMILY_SHARE	 2000000u
 
 static bool quick = true;
 static size_t part, parts = 1; /* each so manieth scenario, for two processors */
@@ -47,9 +52,11 @@ static bool is_bounded(const family_t *family)
 	return family->all != UINT_MAX;
 }
 
-static uint64_t most_executions(const family_t *family)
+static uint64_t most_executions(const family_t *family, const sum_t *sum)
 {
-	return !is_bounded(family) ? MOST_OF_ALL : MOST_BOUNDED;
+	if (is_bounded(family))
+		return MOST_BOUNDED;
+	return sum->executions < FAMILY_SHARE ? MOST_OF_ALL : MOST_OF_ALL_LATE;
 }
 
 /*
@@ -64,7 +71,7 @@ static explore_result_t explore_deep(const family_t *family,
 
 	if (!quick) {
 		result = scenario_explore(s, stop, family->all,
-					  most_executions(family));
+					  most_executions(family, sum));
 		sum->executions += result.executions;
 		sum->states += result.states;
 		sum->deeply += !result.gave_up;
