@@ -213,14 +213,25 @@ void arena_forget_threads(void)
 
 enum bring { BROUGHT, BRING_AGAIN, BRING_REFUSED };
 
-/* Frames of a tree that is not ours stay allocated: never again theirs. */
+static void lose_free(struct span s)
+{
+	if (s.count &&
+	    arena_allocate(frame_id_some(frame_id(s.first)), s.count).count)
+		lose(s.count);
+}
+
+/* Frames of a tree that is not ours stay allocated: never again theirs. So do
+ * the others of that tree, rather than be found one after the other. */
 static void drop_foreign(struct span s, size_t tree)
 {
 	struct span theirs = arena_tree(tree);
 
 	arena_deallocate(span_before(s, theirs.first));
 	arena_deallocate(span_from(s, span_end(theirs)));
-	lose(span_before(span_from(s, theirs.first), span_end(theirs)).count);
+	s = span_before(span_from(s, theirs.first), span_end(theirs));
+	lose(s.count);
+	lose_free(span_before(theirs, s.first));
+	lose_free(span_from(theirs, span_end(s)));
 }
 
 /* Makes the trees of `s`, which was just allocated, usable; else `s` is gone,

@@ -84,8 +84,11 @@ static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 		       real_mremap(addr, old_len, new_len, flags, new_addr);
 }
 
+static size_t requests; /* to the allocator */
+
 static unsigned fake_cpu(void)
 {
+	requests++;
 	return 0;
 }
 
@@ -270,6 +273,9 @@ static void trees_of_others(void **state)
 		theirs[i] = (char *)at;
 		theirs[i][0] = 't';
 	}
+	requests = 0;
+	put(get(PAGE), PAGE);
+	assert_true(requests < 100);
 	count = get_all(all, TREES * TREE / HUGE);
 	assert_int_equal(count, TREE / HUGE);
 	for (size_t i = 0; i < count; i++) {
