@@ -156,9 +156,9 @@ static void too_long(void)
 	   "and moving there");
 	must(munmap(p, 4 * page) == 0);
 	must(munmap(q, 4 * page) == 0);
-	p = map((size_t)64 << 20);
-	ok(sbrk(1 << 20) != (void *)-1, "then there is memory as before");
-	must(munmap(p, (size_t)64 << 20) == 0);
+	p = map((size_t)256 << 20);
+	ok(sbrk(32 << 20) != (void *)-1, "then there is memory as before");
+	must(munmap(p, (size_t)256 << 20) == 0);
 }
 
 int main(void)
