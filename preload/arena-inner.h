@@ -189,6 +189,11 @@ void page_advise(struct span s);
 /* A fresh mapping: 0 or -errno. Without access the frames count as altered.
  * When it fails all are as altered as one of them was. */
 long page_fresh(struct span s, int prot);
+/* The same, of altered frames that are being freed; or no mapping at all where
+ * the kernel has no room for one more: they stay altered, and are mapped before
+ * they serve again. -errno when it refuses even that, as it would have done
+ * without us. */
+long page_retire(struct span s);
 /* Gives contents back to the kernel; false when it refuses. */
 bool page_empty(struct span s);
 void page_zero(struct span s);

@@ -46,6 +46,14 @@ long page_fresh(struct span s, int prot)
 	return 0;
 }
 
+long page_retire(struct span s)
+{
+	if (!page_fresh(s, READ_WRITE))
+		return 0;
+	mark_clear(arena.marks, MARK_DIRTY, s);
+	return arena.os->munmap(address_of(s.first), bytes_of(s));
+}
+
 bool page_empty(struct span s)
 {
 	if (arena.os->madvise(address_of(s.first), bytes_of(s), MADV_DONTNEED))

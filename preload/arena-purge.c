@@ -98,7 +98,7 @@ void purge_give_back(struct span s)
 /* Frames that are free, it seems: how many were given back. */
 static size_t purge_free(struct span s, unsigned marks, size_t wanted)
 {
-	size_t dirty, purged;
+	size_t dirty, purged = 0;
 
 	if (!purge_borrow(s))
 		return 0;
@@ -106,7 +106,7 @@ static size_t purge_free(struct span s, unsigned marks, size_t wanted)
 	if (dirty <= wanted &&
 	    dirty == mark_count_which(arena.marks, marks, 0, s))
 		purged = empty_all(s);
-	else
+	if (!purged)
 		purged = empty_some(s, marks, wanted);
 	gauge_change(0, -(int64_t)purged);
 	purge_give_back(s);

@@ -438,7 +438,7 @@ static long restore_mappings(struct span *s, enum leave leave)
 	long failed;
 
 	*s = mark_run(arena.marks, MARK_BIT(MARK_ALTERED), *s, &altered);
-	failed = page_fresh(*s, READ_WRITE);
+	failed = altered ? page_retire(*s) : page_fresh(*s, READ_WRITE);
 	if (!failed)
 		stats_count(STAT_FRAMES_RETURNED, s->count);
 	else if (altered)

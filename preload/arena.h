@@ -21,7 +21,8 @@
  * whatever the program does at once; it reaches the allocator only when it is
  * fit to be served again, or marked with what is left to do (dirty: zero it).
  * What the program did to a mapping (protection, advice, lock, another mapping
- * over it) is undone by a fresh mapping as soon as the frame is freed.
+ * over it) is undone by a fresh mapping as soon as the frame is freed; or by
+ * none until it serves again, where the kernel has no room for one more.
  *
  * All functions may run beside each other on any thread and in signal
  * handlers; none locks, allocates or touches errno, and none waits but
@@ -148,7 +149,8 @@ enum route arena_get_for(size_t len, size_t head, enum fill fill,
 enum leave { LEAVE_DIRTY, LEAVE_CLEAN };
 
 /* Frees the live frames in a range that is ours. -errno, with some of them
- * still live, when the kernel refuses a fresh mapping for what was altered. */
+ * still live, when the kernel refuses what was altered a fresh mapping, and to
+ * unmap it as well. */
 long arena_free(uintptr_t addr, size_t len, enum leave leave);
 
 /* What a call did, in bytes. */

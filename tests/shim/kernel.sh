@@ -17,7 +17,8 @@ same() {
 }
 
 for name in advise alter contents decay errors fork full guards limits lockall \
-	mappings mremap placed sandbox signals spawn strict threads unmap warm; do
+	mappings maps mremap placed sandbox signals spawn strict \
+	threads unmap warm; do
 	tap_ok "$name: the same as without the library" same "$name"
 done
 

@@ -31,7 +31,7 @@
 
 /* What the kernel refuses at the moment, with ENOMEM. */
 static struct {
-	bool mmap, madvise, mincore, mremap;
+	bool mmap, munmap, madvise, mincore, mremap;
 } refuse;
 static size_t fresh_mappings, all_mappings; /* asked for */
 
@@ -64,6 +64,11 @@ static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		return -ENOMEM;
 	fresh_mappings += flags & MAP_FIXED ? 1 : 0;
 	return real_mmap(addr, len, prot, flags, fd, offset);
+}
+
+static long fake_munmap(void *addr, size_t len)
+{
+	return refuse.munmap ? -ENOMEM : real_munmap(addr, len);
 }
 
 static long fake_madvise(void *addr, size_t len, int advice)
@@ -99,7 +104,7 @@ static bool fake_alone(void)
 
 static const struct arena_os kernel = {
 	.mmap = fake_mmap,
-	.munmap = real_munmap,
+	.munmap = fake_munmap,
 	.mprotect = real_mprotect,
 	.mremap = fake_mremap,
 	.madvise = fake_madvise,
@@ -340,7 +345,8 @@ static void zeros(void **state)
 	}
 }
 
-/* munmap fails when the fresh mapping does, and the program keeps all. */
+/* munmap fails when the kernel refuses a fresh mapping, and to do without one:
+ * the program keeps all. */
 static void no_fresh_mapping(void **state)
 {
 	struct arena_tally tally = { 0, 0 };
@@ -349,13 +355,33 @@ static void no_fresh_mapping(void **state)
 	(void)state;
 	memset(p, 'k', 10 * PAGE);
 	arena_alter((uintptr_t)p, 10 * PAGE, MARK_ALTERED);
-	refuse.mmap = true;
+	refuse.mmap = refuse.munmap = true;
 	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally),
 			 -ENOMEM);
 	assert_int_equal(tally.ours, 0);
 	assert_true(arena_is_live((uintptr_t)p, 10 * PAGE, 0));
 	assert_true(is_filled(p, 10 * PAGE, 'k'));
+	refuse.mmap = refuse.munmap = false;
+	put(p, 10 * PAGE);
+}
+
+/* No room for one mapping more: none until the frames serve again. */
+static void no_mapping_at_all(void **state)
+{
+	struct arena_tally tally = { 0, 0 };
+	unsigned char vec[10];
+	char *p = get(10 * PAGE);
+
+	(void)state;
+	memset(p, 'k', 10 * PAGE);
+	arena_alter((uintptr_t)p, 10 * PAGE, MARK_ALTERED);
+	refuse.mmap = true;
+	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally), 0);
+	assert_int_equal(tally.ours, 10 * PAGE);
+	assert_int_equal(real_mincore(p, 10 * PAGE, vec), -ENOMEM);
 	refuse.mmap = false;
+	assert_ptr_equal(get(10 * PAGE), p);
+	assert_true(is_filled(p, 10 * PAGE, 0));
 	put(p, 10 * PAGE);
 }
 
@@ -801,6 +827,7 @@ int main(void)
 		TEST(whole_ones_first),
 		TEST(too_many),
 		TEST(refuses_to_take_it),
+		TEST(no_mapping_at_all),
 		TEST(same_trees_again),
 		TEST(awaited_tree),
 	};
