@@ -153,9 +153,10 @@ static void start_arena(const struct config *settings)
 
 	if (real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
 		real_be_modest();
-	if (has_sanitizer())
+	if (has_sanitizer()) {
 		arena_stay_off("the program was built with a sanitizer");
-	else if (space < ADDRESS_SPACE_LEAST || data < ADDRESS_SPACE_LEAST)
+		hook_skip(arena_why_off());
+	} else if (space < ADDRESS_SPACE_LEAST || data < ADDRESS_SPACE_LEAST)
 		arena_stay_off("the address space is limited too much");
 	else {
 		options.cores = options.limited ? 1 : processors();
@@ -687,7 +688,9 @@ static void set_for_libc(char **argv, char **env)
 		program_invocation_name = argv[0];
 }
 
-/* -z initfirst: before anything of the program's can use its heap. */
+/* -z initfirst: before anything of the program's can use its heap. A sanitizer
+ * has functions of its own in front of libc's, which do not work yet: what the
+ * report needs waits for the program's first call then, or its end. */
 static __attribute__((constructor)) void set_up(int argc, char **argv,
 						char **env)
 {
@@ -695,6 +698,8 @@ static __attribute__((constructor)) void set_up(int argc, char **argv,
 
 	(void)argc;
 	set_for_libc(argv, env);
+	if (has_sanitizer())
+		return;
 	settings = config();
 	ready();
 	upkeep_start(settings);
@@ -710,5 +715,6 @@ static __attribute__((constructor)) void set_up(int argc, char **argv,
 
 static __attribute__((destructor)) void tear_down(void)
 {
+	ready();
 	leave();
 }

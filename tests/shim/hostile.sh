@@ -127,16 +127,20 @@ off_because() {
 tap_ok "100 MiB of address space" off_because
 
 # A group of processes that may have 48 MiB, of which one needs 30 at a time,
-# again and again, and in pieces of all sizes.
+# again and again, and in pieces of all sizes. With an argument it is wrong.
 cat >"$tmp/rounds.c" <<'EOT'
 #include <stdlib.h>
 #include <string.h>
-int main(void)
+int main(int argc, char **argv)
 {
-	static char *p[30 << 8];
+	static char *p[MIB << 8];
+	volatile char *gone = malloc(9);
+	free((char *)gone);
+	if (argc > 1)
+		return gone[3] ? 4 : 5;
 	for (size_t piece = 4096; piece <= 16 << 20; piece *= 4)
 		for (int round = 0; round < 4; round++) {
-			size_t n = (30 << 20) / piece;
+			size_t n = (MIB << 20) / piece;
 			for (size_t i = 0; i < n; i++)
 				memset(p[i] = malloc(piece), 'm', piece);
 			for (size_t i = 0; i < n; i++)
@@ -160,7 +164,7 @@ in_group() {
 }
 if [ -z "$group" ]; then
 	tap_skip "a group of 48 MiB" "no control group can be made"
-elif $CC -O1 -o "$tmp/rounds" "$tmp/rounds.c" 2>"$tmp/err"; then
+elif $CC -O1 -DMIB=30 -o "$tmp/rounds" "$tmp/rounds.c" 2>"$tmp/err"; then
 	tap_ok "a group of 48 MiB" in_group
 else
 	tap_skip "a group of 48 MiB" "no compiler"
@@ -168,28 +172,77 @@ fi
 [ -z "$group" ] || rmdir "$group"
 
 # ---------------------------------------------------------------------------
-# Programs built with a sanitizer; its library has to come first.
+# Programs built with a sanitizer, whose library has to come first where it is
+# shared; and under valgrind
 
-sanitized() {
-	LD_PRELOAD="$1" LLFREE_STATS=1 "$tmp/sanitized" >"$tmp/out" 2>"$tmp/err"
+quickly() {
+	timeout -k 5 60 "$@"
+}
+
+sanitized() { # PRELOADED
+	quickly env LD_PRELOAD="$1" LLFREE_STATS=1 "$tmp/sanitized" \
+		>"$tmp/out" 2>"$tmp/err"
 	status=$?
 	cat "$tmp/err"
 	[ "$status" -eq 3 ] &&
 		grep -q "Nothing was served: the program was built with" \
 			"$tmp/err"
 }
-for kind in address thread; do
-	# shellcheck disable=SC2086 # CC may have arguments
-	if $CC -fsanitize=$kind -O1 -o "$tmp/sanitized" "$tmp/rounds.c" \
-		2>"$tmp/err"; then
+
+# What is wrong in a program is still found.
+finds() { # PRELOADED
+	quickly env LD_PRELOAD="$1" "$tmp/sanitized" wrong 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+	[ "$status" -gt 5 ] || [ "$status" -eq 1 ] &&
+		grep -qE '(ERROR|WARNING): [A-Z][a-z]*Sanitizer' "$tmp/err"
+}
+
+sanitizer() { # NAME COMPILER KIND
+	# shellcheck disable=SC2086 # a compiler may have arguments
+	if ! $2 -fsanitize="$3" -O1 -DMIB=5 -o "$tmp/sanitized" \
+		"$tmp/rounds.c" 2>"$tmp/err"; then
+		tap_skip "$1" "no such compiler"
+	elif ! well quickly "$tmp/sanitized" >"$tmp/err" 2>&1; then
+		tap_skip "$1" "does not run here by itself"
+	else
 		runtime=$(ldd "$tmp/sanitized" |
 			sed -n 's|.* => \(/.*/lib[at]san\.so[^ ]*\) .*|\1|p')
-		tap_ok "a program with -fsanitize=$kind" \
-			sanitized "$runtime $preload"
-	else
-		tap_skip "a program with -fsanitize=$kind" "no such compiler"
+		tap_ok "$1" sanitized "$runtime $preload"
+		tap_ok "$1 finds what is wrong" finds "$runtime $preload"
 	fi
+}
+
+for kind in address thread; do
+	sanitizer "$CC -fsanitize=$kind" "$CC" $kind
 done
+for kind in address thread memory; do
+	sanitizer "clang-14 -fsanitize=$kind" clang-14 $kind
+done
+
+checked() {
+	quickly env LD_PRELOAD="$preload" LLFREE_STATS=1 \
+		valgrind -q --error-exitcode=9 "$tmp/rounds" "$@" 2>"$tmp/err"
+	status=$?
+	cat "$tmp/err"
+}
+well_checked() {
+	checked
+	[ "$status" -eq 3 ] && agrees "$tmp/err" &&
+		! grep -q 'Invalid' "$tmp/err"
+}
+wrong_checked() {
+	checked wrong
+	[ "$status" -eq 9 ] && grep -q 'Invalid read of size 1' "$tmp/err"
+}
+if ! command -v valgrind >/dev/null; then
+	tap_skip "under valgrind" "not installed"
+elif $CC -g -O1 -DMIB=5 -o "$tmp/rounds" "$tmp/rounds.c" 2>"$tmp/err"; then
+	tap_ok "under valgrind" well_checked
+	tap_ok "valgrind finds what is wrong" wrong_checked
+else
+	tap_skip "under valgrind" "no compiler"
+fi
 
 # ---------------------------------------------------------------------------
 # A sandbox that kills for calls that an allocator does not make
