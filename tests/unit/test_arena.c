@@ -404,13 +404,14 @@ static void moved_without_fresh_mapping(void **state)
 /* One fresh mapping for altered neighbours. */
 static void neighbours_together(void **state)
 {
-	char *p = get(64 * PAGE);
+	char *p = get(64 * PAGE), *other = get(PAGE);
 
 	(void)state;
 	arena_alter((uintptr_t)p + 8 * PAGE, 16 * PAGE, MARK_ALTERED);
 	fresh_mappings = 0;
 	put(p, 64 * PAGE);
 	assert_int_equal(fresh_mappings, 1);
+	put(other, PAGE);
 }
 
 /* How many mappings the kernel has in the arena. */
@@ -522,15 +523,15 @@ static void claims(void **state)
 /* A refusal costs as much for a large region as for a small one. */
 static void claims_of_much(void **state)
 {
-	char *p = get(4 << 20);
-	struct arena_claims claimed = arena_claim((uintptr_t)p, 4 << 20);
+	char *p = get(TREE / 2);
+	struct arena_claims claimed = arena_claim((uintptr_t)p, TREE / 2);
 	size_t before = all_mappings;
 
 	(void)state;
 	arena_claim_undo(&claimed);
 	assert_true(all_mappings < before + 8);
-	assert_true(arena_is_live((uintptr_t)p, 4 << 20, 0));
-	put(p, 4 << 20);
+	assert_true(arena_is_live((uintptr_t)p, TREE / 2, 0));
+	put(p, TREE / 2);
 }
 
 /* The kernel takes memory away; in one place it is faster than we. */
