@@ -3,21 +3,47 @@
 
 /*
  * A signal handler that maps and unmaps while the program is just doing the
- * same, at whatever instruction it is.
+ * same, or moves the break, at whatever instruction it is.
  */
 #include "tests/shim/shim.h"
 
+#include <malloc.h>
 #include <sys/time.h>
+#include <ucontext.h>
 
 #define KEPT 8
 
 static size_t page;
-static volatile sig_atomic_t interruptions, handler_bad;
+static volatile sig_atomic_t interruptions, inside, handler_bad;
 static char *kept[KEPT];
+
+/* Where the library's instructions are. */
+static uintptr_t code, code_end;
+
+static void find_code(void)
+{
+	char line[4096];
+	FILE *maps = fopen("/proc/self/maps", "r");
+
+	while (maps && fgets(line, sizeof(line), maps))
+		if (strstr(line, " r-xp ") && strstr(line, "libllfree-preload"))
+			must(sscanf(line, "%lx-%lx", &code, &code_end) == 2);
+	if (maps)
+		fclose(maps);
+}
+
+static uintptr_t instruction_of(const ucontext_t *context)
+{
+#ifdef __x86_64__
+	return (uintptr_t)context->uc_mcontext.gregs[REG_RIP];
+#else
+	return (uintptr_t)context->uc_mcontext.pc;
+#endif
+}
 
 /* Keeps some of its regions from one signal to the next. They are not always
  * the arena's: it may have interrupted who brings the tree online. */
-static void handler(int signal)
+static void handler(int signal, siginfo_t *info, void *context)
 {
 	int saved = errno;
 	size_t at = (size_t)interruptions % KEPT;
@@ -25,6 +51,9 @@ static void handler(int signal)
 		       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)signal;
+	(void)info;
+	if (instruction_of(context) - code < code_end - code)
+		inside++;
 	must(p != MAP_FAILED);
 	if (p[0] || p[2 * page] || p[3 * page - 1])
 		handler_bad = 1;
@@ -56,22 +85,53 @@ static bool churn(struct random *r, char **slot)
 	return good;
 }
 
+/* Each block, and its end, moves the break. */
+static bool churn_heap(struct random *r)
+{
+	size_t len = 50000 + draw_below(r, 100000);
+	char *block = calloc(1, len);
+	bool good = block && all_bytes(block, len, 0);
+
+	memset(block, 'b', len);
+	free(block);
+	return good;
+}
+
+/* Mostly the program is about its own memory; often enough the library is. */
+static bool often_inside(void)
+{
+	bool enough = !have_shim() || inside * 10 >= interruptions;
+
+	if (!enough)
+		fprintf(stderr, "# only %d of %d\n", (int)inside,
+			(int)interruptions);
+	return enough;
+}
+
 int main(void)
 {
 	struct itimerval often = { { 0, 50 }, { 0, 50 } }, never = { 0 };
-	struct sigaction action = { .sa_handler = handler,
-				    .sa_flags = SA_RESTART };
+	struct sigaction action = { .sa_sigaction = handler,
+				    .sa_flags = SA_RESTART | SA_SIGINFO };
 	struct random r = { 11 };
 	char *slots[32] = { NULL };
 	bool good = true;
 
 	page = page_size();
+	find_code();
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	mallopt(M_TRIM_THRESHOLD, 0);
+	mallopt(M_TOP_PAD, 0);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &often, NULL);
 	for (int i = 0; i < 60000 || interruptions < 1000; i++)
 		good = churn(&r, &slots[draw_below(&r, 32)]) && good;
-	setitimer(ITIMER_REAL, &never, NULL);
 	ok(good, "the program maps and unmaps in peace");
+	for (int i = 0; i < 2000; i++)
+		good = churn_heap(&r) && good;
+	setitimer(ITIMER_REAL, &never, NULL);
+	ok(good, "and its heap grows and shrinks so");
 	ok(!handler_bad, "and so do handlers that interrupt it");
+	ok(often_inside(), "in the middle of a call, often enough");
 	return done();
 }
