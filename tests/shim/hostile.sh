@@ -60,6 +60,20 @@ else
 	tap_skip "a read-only file system" "may not mount"
 fi
 
+# A disk with room for the file, but for nothing in it.
+full() {
+	unshare -m sh -c 'mount -t tmpfs -o size=64k none "$1" || exit 77
+		cd "$1" && cat /dev/zero >filler 2>/dev/null
+		LD_PRELOAD=$2 LLFREE_STATS=json LLFREE_STATS_FILE=report \
+			LLFREE_STATS_SIGNAL=USR1 "$3" exit
+		status=$?; ls -l; exit $status' - "$tmp/ro" "$preload" "$ends"
+}
+if unshare -m mount -t tmpfs none "$tmp/ro" 2>/dev/null; then
+	tap_ok "a full file system" well full
+else
+	tap_skip "a full file system" "may not mount"
+fi
+
 # Without a limit the report is a few kilobytes.
 short_files() {
 	(

@@ -66,7 +66,6 @@ while [ ${#long} -lt 2000 ]; do
 	long=./$long
 done
 crowd() {
-	# shellcheck disable=SC2016 # for the inner shell
 	with LLFREE_STATS_FILE="$long" sh -c 'i=0
 		while [ $i -lt "$2" ]; do
 			"$1" exit & "$1" _exit; i=$((i + 1))

@@ -86,14 +86,29 @@ secure() {
 	LLFREE_STATS=1 "$tmp/linked" exit 2>"$tmp/err"
 	test $? = 3 && ! test -s "$tmp/err"
 }
+# No file either, where anyone may make one; nor what a bad value brings about.
+no_file() {
+	mkdir "$tmp/any" && chmod 777 "$tmp/any" || return
+	LLFREE_STATS=json LLFREE_STATS_FILE=$tmp/any/report \
+		LLFREE_STATS_INTERVAL=1 LLFREE_VERBOSE=1 LLFREE_ARENA=nonsense \
+		"$tmp/linked" fork >"$tmp/out" 2>&1
+	test $? = 0 && ls -A "$tmp/any" && test -z "$(ls -A "$tmp/any")" &&
+		! test -s "$tmp/out"
+}
 insecure() {
 	chmod 755 "$tmp/linked"
 	LLFREE_STATS=1 "$tmp/linked" exit 2>"$tmp/err"
 	test $? = 3 && grep -q 'counters agree' "$tmp/err"
 }
+file() {
+	LLFREE_STATS=json LLFREE_STATS_FILE=$tmp/any/report "$tmp/linked" fork
+	test "$(wc -l <"$tmp/any/report")" = 2
+}
 if test "$(id -u)" = 0 && id nobody >/dev/null 2>&1 && linked; then
 	tap_ok "a set-user-ID program ignores the settings" secure
+	tap_ok "and writes no file" no_file
 	tap_ok "the same program without that does not" insecure
+	tap_ok "and writes one" file
 else
 	tap_skip "a set-user-ID program ignores the settings" "not root"
 fi

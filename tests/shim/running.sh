@@ -78,4 +78,74 @@ tap_ok "a program" $CC -o "$tmp/loop" "$tmp/loop.c"
 tap_ok "reports each second" with LLFREE_STATS=json LLFREE_STATS_INTERVAL=1 \
 	"$tmp/loop" "$tmp/report"
 tap_ok "and at the end" reports "exit|_exit" 1
+
+# Signals as fast as they can come, to threads that are busy with memory; two
+# such processes, and one file.
+cat >"$tmp/storm.c" <<'EOT'
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+static int stop;
+static void *churn(void *arg)
+{
+	size_t len = 300000;
+
+	while (!__atomic_load_n(&stop, __ATOMIC_RELAXED)) {
+		char *p = mmap(0, len, PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+		if (p == MAP_FAILED || p[0] || p[len - 1])
+			abort();
+		memset(p, 's', len);
+		free(malloc(100000));
+		munmap(p, len);
+	}
+	return arg;
+}
+int main(void)
+{
+	pthread_t threads[2];
+
+	for (int i = 0; i < 2; i++)
+		pthread_create(&threads[i], NULL, churn, NULL);
+	for (int i = 0; i < 200; i++) {
+		pthread_kill(threads[i & 1], SIGUSR2);
+		kill(getpid(), SIGUSR2);
+		usleep(1000);
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < 2; i++)
+		pthread_join(threads[i], NULL);
+	return 0;
+}
+EOT
+storm() {
+	rm -f "$tmp/report"
+	with_storm="env LD_PRELOAD=$preload LLFREE_STATS=json
+		LLFREE_STATS_SIGNAL=USR2 LLFREE_STATS_INTERVAL=1
+		LLFREE_STATS_FILE=$tmp/report $tmp/storm"
+	# shellcheck disable=SC2086 # a command
+	{
+		$with_storm & other=$!
+		$with_storm
+	}
+	status=$?
+	wait "$other" || status=$?
+	return "$status"
+}
+# While threads are at work the counters may disagree; not so at the end.
+whole() {
+	perl -MJSON::PP -ne 'my $r = decode_json($_); $n{$r->{exit}}++;
+		die $_ if $r->{exit} eq "exit" && !$r->{balanced};
+		END { print "$_: $n{$_}\n" for keys %n;
+		      $? ||= $n{exit} != 2 || $n{demand} < 20 }' \
+		"$tmp/report"
+}
+# shellcheck disable=SC2086 # a command, perhaps with options
+tap_ok "a busy program" $CC -pthread -o "$tmp/storm" "$tmp/storm.c"
+tap_ok "a storm of signals" storm
+tap_ok "every report is whole, and the last ones agree" whole
 tap_done

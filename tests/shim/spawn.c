@@ -6,8 +6,10 @@
  */
 #include "tests/shim/shim.h"
 
+#include <linux/futex.h>
 #include <sched.h>
 #include <spawn.h>
+#include <sys/syscall.h>
 
 static size_t page;
 static char *made;
@@ -102,6 +104,45 @@ static void cloned(int flags, const char *what)
 	must(munmap(stack, len) == 0);
 }
 
+/* A thread of which libc knows nothing: it shares its parent's thread-local
+ * storage, too. */
+#define BARE_THREAD                                                           \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |   \
+	 CLONE_SYSVSEM | CLONE_CHILD_CLEARTID)
+
+static bool bare_good;
+
+static int run_bare(void *arg)
+{
+	bool good = true;
+
+	(void)arg;
+	for (int i = 0; i < 1000; i++) {
+		char *p = map(5 * page);
+
+		good = good && all_bytes(p, 5 * page, 0);
+		memset(p, 'b', 5 * page);
+		good = good && munmap(p + page, 4 * page) == 0 &&
+		       p[page - 1] == 'b' && munmap(p, page) == 0;
+	}
+	bare_good = good;
+	return 0;
+}
+
+static void bare_thread(void)
+{
+	size_t len = 256 * 1024;
+	char *stack = map_flags(len, MAP_STACK);
+	static pid_t running = 1;
+
+	must(clone(run_bare, stack + len, BARE_THREAD, NULL, NULL, NULL,
+		   &running) > 0);
+	while (__atomic_load_n(&running, __ATOMIC_ACQUIRE))
+		syscall(SYS_futex, &running, FUTEX_WAIT, 1, NULL, NULL, 0);
+	ok(bare_good, "clone, a thread without libc");
+	must(munmap(stack, len) == 0);
+}
+
 static void by_system(void)
 {
 	int status;
@@ -125,6 +166,8 @@ int main(void)
 	spawned();
 	cloned(0, "memory copied");
 	cloned(CLONE_VM, "memory shared");
+	cloned(CLONE_VM | CLONE_VFORK, "memory shared, and waited for");
+	bare_thread();
 	by_system();
 	return done();
 }
