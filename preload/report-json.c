@@ -55,6 +55,8 @@ static void passed_because(struct say *say)
 		begin(say, route_key((enum route)why));
 		member_u64(say, "calls", stats_sum(STAT_PASSED + why));
 		member_u64(say, "bytes", stats_sum(STAT_PASSED_BYTES + why));
+		say_json_member_bool(say, "servable",
+				     route_is_servable((enum route)why));
 		end(say);
 	}
 	end(say);

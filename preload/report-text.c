@@ -99,19 +99,32 @@ static uint64_t sum_of_three(unsigned stat)
 	       stats_sum(stat + STAT_BRK_SERVED - STAT_MMAP_SERVED);
 }
 
+static uint64_t servable_but_passed(void)
+{
+	uint64_t bytes = 0;
+
+	for (unsigned why = ROUTE_SERVE + 1; why < ROUTE_COUNT; why++)
+		if (route_is_servable((enum route)why))
+			bytes += stats_sum(STAT_PASSED_BYTES + why);
+	return bytes;
+}
+
 static void requests(struct say *say)
 {
 	uint64_t served = sum_of_three(STAT_MMAP_SERVED_BYTES);
 	uint64_t passed = sum_of_three(STAT_MMAP_PASSED_BYTES);
+	uint64_t servable = served + servable_but_passed();
 
 	heading(say, "Memory asked for", "calls", "bytes");
 	row(say, "served from the arena",
 	    sum_of_three(STAT_MMAP_SERVED), served);
-	say_percent_at(say, SHARE, served, served + passed);
+	if (servable) {
+		say_percent_at(say, SHARE, served, servable);
+		say_text(say, " of what could be");
+	}
 	line(say);
 	row(say, "passed to the kernel",
 	    sum_of_three(STAT_MMAP_PASSED), passed);
-	say_percent_at(say, SHARE, passed, served + passed);
 	line(say);
 	reasons(say);
 }

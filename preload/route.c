@@ -83,6 +83,7 @@ enum route route_mmap(const void *addr, size_t len, int prot, int flags,
 static const struct {
 	const char *key;
 	const char *text;
+	bool servable;
 } names[ROUTE_COUNT] = {
 	[ROUTE_SERVE] = { "served", "served" },
 	[ROUTE_INVALID] = { "invalid", "bad arguments" },
@@ -98,14 +99,14 @@ static const struct {
 	[ROUTE_LOW] = { "low", "in the low 2 GiB" },
 	[ROUTE_LOCKED] = { "locked", "locked in memory" },
 	[ROUTE_FLAGS] = { "flags", "other flags" },
-	[ROUTE_TOO_LARGE] = { "too_large", "above LLFREE_MAX_REGION" },
-	[ROUTE_EARLY] = { "early", "while setting up" },
-	[ROUTE_OFF] = { "off", "no arena in this process" },
+	[ROUTE_TOO_LARGE] = { "too_large", "above LLFREE_MAX_REGION", true },
+	[ROUTE_EARLY] = { "early", "while setting up", true },
+	[ROUTE_OFF] = { "off", "no arena in this process", true },
 	[ROUTE_LOCK_ALL] = { "lock_all", "after mlockall" },
-	[ROUTE_MAX] = { "max", "refused, above LLFREE_MAX" },
-	[ROUTE_ARENA_FULL] = { "arena_full", "arena full" },
+	[ROUTE_MAX] = { "max", "refused, above LLFREE_MAX", true },
+	[ROUTE_ARENA_FULL] = { "arena_full", "arena full", true },
 	[ROUTE_KERNEL_REFUSED] = { "kernel_refused",
-				   "arena could not grow" },
+				   "arena could not grow", true },
 	[ROUTE_OUTSIDE] = { "outside", "moves memory of the kernel" },
 	[ROUTE_HEAP_FULL] = { "heap_full", "no room behind the heap" },
 };
@@ -118,4 +119,9 @@ const char *route_key(enum route route)
 const char *route_text(enum route route)
 {
 	return names[route].text;
+}
+
+bool route_is_servable(enum route route)
+{
+	return names[route].servable;
 }

@@ -11,6 +11,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/types.h>
 
@@ -53,3 +54,8 @@ enum route route_mmap(const void *addr, size_t len, int prot, int flags,
 /* The key in the JSON report, as in "prot_none"; and a line for people. */
 const char *route_key(enum route route);
 const char *route_text(enum route route);
+
+/* Whether what was passed for that reason is memory that the arena is for: with
+ * other settings, or at another time, it would have been served. Not what the
+ * heap lacks, for which malloc asks elsewhere. */
+bool route_is_servable(enum route route);

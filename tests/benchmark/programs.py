@@ -30,14 +30,6 @@ BUILD = os.environ.get("builddir", ".")
 WORK = os.path.join(SRC, "tests/programs/work")
 PYTHON = sys.executable
 
-# What belongs to the request itself: the program could not be served it.
-UNSERVABLE = set(
-    """invalid file shared prot_none executable not_writable fixed noreplace
-    hint hugetlb growsdown low locked flags lock_all sync length brk
-    outside""".split()
-)
-
-
 def lines_to_sort():
     yield from (f"{i * 48271 % 2147483647}\tline {i}\n" for i in range(1, 1000000))
 
@@ -148,9 +140,9 @@ def served(command, folder, preload):
                     report = json.load(file)
                 except ValueError:
                     continue
-            ours += sum(report["calls"][c]["served_bytes"] for c in ("mmap", "mremap"))
-            theirs += sum(why["bytes"] for name, why in report["passed_because"].items()
-                          if name not in UNSERVABLE)
+            ours += sum(report["calls"][c]["served_bytes"] for c in ("mmap", "mremap", "brk"))
+            theirs += sum(why["bytes"] for why in report["passed_because"].values()
+                          if why["servable"])
     return ours / (ours + theirs) if ours + theirs else math.nan
 
 

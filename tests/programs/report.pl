@@ -19,13 +19,6 @@ use strict;
 use warnings;
 use JSON::PP;
 
-# Requests that are not for what the arena is: private memory to read and
-# write, anywhere; and what the heap lacks, for which malloc asks elsewhere.
-# Every other reason is memory that could have been served.
-my %never = map { $_ => 1 } qw(invalid file shared prot_none executable
-	not_writable fixed hint hugetlb growsdown low locked flags lock_all outside
-	heap_full);
-
 sub read_reports {
 	my ($folder) = @_;
 	my @reports;
@@ -81,7 +74,7 @@ sub passed {
 	my ($passed, $missed) = ({}, {});
 	for my $reasons (map { $_->{passed_because} } @_) {
 		for my $why (grep { $reasons->{$_}{bytes} } keys %$reasons) {
-			my $kind = $never{$why} ? $passed : $missed;
+			my $kind = $reasons->{$why}{servable} ? $missed : $passed;
 			$kind->{$why} += $reasons->{$why}{bytes};
 		}
 	}

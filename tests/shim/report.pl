@@ -33,7 +33,7 @@ my %keys = (
 	string => [qw(program exit hooks/why_not settings/stats)],
 	there => [map { "allocator/$_" } qw(slot_hits reservations steals demotions
 			cas_retries)],
-	bool => [qw(hooks/libc hooks/brk balanced)],
+	bool => [qw(hooks/libc hooks/brk balanced passed_because/file/servable)],
 	array => [qw(served_by_size fragmentation/free_per_huge_histogram)],
 );
 

@@ -103,6 +103,18 @@ static void every_reason_has_its_name(void **state)
 	}
 }
 
+/* Of what the arguments ask for, only the length is a matter of settings. */
+static void servable(void **state)
+{
+	(void)state;
+	for (unsigned i = ROUTE_INVALID; i < ROUTE_TOO_LARGE; i++)
+		assert_false(route_is_servable((enum route)i));
+	assert_true(route_is_servable(ROUTE_TOO_LARGE));
+	assert_true(route_is_servable(ROUTE_ARENA_FULL));
+	assert_false(route_is_servable(ROUTE_OUTSIDE));
+	assert_false(route_is_servable(ROUTE_HEAP_FULL));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -111,6 +123,7 @@ int main(void)
 		cmocka_unit_test(lengths),
 		cmocka_unit_test(places),
 		cmocka_unit_test(every_reason_has_its_name),
+		cmocka_unit_test(servable),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
