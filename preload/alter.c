@@ -88,6 +88,21 @@ long alter_range(const struct alter *a)
 	return result;
 }
 
+bool alter_meets_hole(const struct alter *a)
+{
+	uintptr_t end = a->addr + a->len;
+	struct arena_part part;
+
+	if (!arena_touches(a->addr, a->len) || end < a->addr)
+		return false;
+	for (uintptr_t at = a->addr; at < end; at += part.len) {
+		part = arena_part(at, end);
+		if (part.kind == PART_HOLE)
+			return true;
+	}
+	return false;
+}
+
 bool alter_by_advice(int advice)
 {
 	switch (advice) {

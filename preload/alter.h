@@ -26,6 +26,9 @@ struct alter {
 /* What the kernel returned: 0 or -errno. */
 long alter_range(const struct alter *alter);
 
+/* Whether some of the range is a hole that only we know of. */
+bool alter_meets_hole(const struct alter *alter);
+
 /* Whether this advice changes more than contents, and whether the kernel goes
  * on behind a hole. */
 bool alter_by_advice(int advice);

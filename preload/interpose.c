@@ -42,6 +42,9 @@
  * missed. */
 #define ADDRESS_SPACE_LEAST (256 * MIB)
 
+#ifndef MLOCK_ONFAULT
+#define MLOCK_ONFAULT 1
+#endif
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
@@ -431,7 +434,8 @@ EXPORT int posix_madvise(void *addr, size_t len, int advice)
 	return (int)-advise(addr, len, advice);
 }
 
-/* Pages that the range touches: as the kernel rounds for locks. */
+/* Pages that the range touches: as the kernel rounds for locks. If it fails
+ * because of a hole, what is before that is locked, and not populated. */
 static int lock_range(long number, const void *addr, size_t len, long flags,
 		      bool locks)
 {
@@ -445,6 +449,10 @@ static int lock_range(long number, const void *addr, size_t len, long flags,
 		.hole_error = ENOMEM,
 	};
 
+	if (locks && alter_meets_hole(&alter)) {
+		alter.number = SYS_mlock2;
+		alter.args[0] |= MLOCK_ONFAULT;
+	}
 	return altered(&alter);
 }
 

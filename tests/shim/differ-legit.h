@@ -69,8 +69,7 @@ static const struct legit_entry legit_table[LEGIT_COUNT] = {
 		"across a hole, which nothing is that can be mapped here" },
 	[LEGIT_UNSPECIFIED] = { "unspecified",
 		"whether a private mapping of a file sees later changes of the "
-		"file (mmap(2)): not tried. The library locks, and so copies, "
-		"pages in front of a hole before it finds the hole" },
+		"file (mmap(2)): not tried" },
 	[LEGIT_MAX] = { "max",
 		"what is refused (ENOMEM) with LLFREE_MAX: the kernel is not "
 		"asked for it. Nothing may be refused that would fit" },

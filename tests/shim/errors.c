@@ -197,6 +197,25 @@ static void endless(void)
 	must(munmap(file, page) == 0);
 }
 
+/* What is in front of a hole is locked, but not made resident. */
+static void lock_before_hole(void)
+{
+	size_t pages = 1024;
+	char *p = map(pages * page);
+	unsigned char there[1024];
+	size_t resident = 0;
+
+	must(munmap(p + (pages - 1) * page, page) == 0);
+	must(fails_with(mlock(p, pages * page), ENOMEM));
+	must(mincore(p, (pages - 1) * page, there) == 0);
+	for (size_t i = 0; i < pages - 1; i++)
+		resident += there[i] & 1;
+	ok(resident == 0, "mlock across a hole makes nothing resident");
+	ok(fails_with(mlock2(p, pages * page, 0x100), EINVAL),
+	   "mlock2 with unknown flags: EINVAL");
+	must(munmap(p, (pages - 1) * page) == 0);
+}
+
 static void lock_errors(void)
 {
 	char *p = map(4 * page);
@@ -221,6 +240,7 @@ int main(void)
 	madvise_errors();
 	posix_madvise_errors();
 	lock_errors();
+	lock_before_hole();
 	msync_errors();
 	endless();
 	return done();
