@@ -69,6 +69,27 @@ void seam_made(struct span s)
 	made_at(span_end(s));
 }
 
+void arena_seam(uintptr_t addr)
+{
+	struct arena_part part = arena_place(addr, addr + 1);
+
+	if (part.kind != PART_KERNEL)
+		made_at(frame_of(addr));
+}
+
+size_t arena_piece(uintptr_t addr, size_t len)
+{
+	struct arena_part part = arena_place(addr, addr + len);
+	struct span s = span_of(addr, part.len), rest;
+	bool seam;
+
+	if (part.kind == PART_KERNEL)
+		return part.len;
+	s = span_before(s, (s.first / LLFREE_TREE_SIZE + 1) * LLFREE_TREE_SIZE);
+	rest = mark_run(arena.marks, MARK_BIT(MARK_SEAM), inside(s), &seam);
+	return bytes_of(span(s.first, seam ? 1 : 1 + rest.count));
+}
+
 void seam_none(struct span tree)
 {
 	struct seams *seams = seams_of(tree.first);

@@ -169,6 +169,12 @@ long arena_unmap(uintptr_t addr, size_t len, struct arena_tally *tally);
  * been mapped afresh in between. */
 void arena_alter(uintptr_t addr, size_t len, enum mark mark);
 
+/* Memory of ours that to the program is one may be several mappings: what is
+ * at `addr` begins one of its own; the length of the first of [addr, addr +
+ * len), which may be shorter than that really is. */
+void arena_seam(uintptr_t addr);
+size_t arena_piece(uintptr_t addr, size_t len);
+
 /*
  * Before something is mapped over [addr, addr + len), and again after: makes
  * what is ours there the program's, and altered; trees that are not ours yet

@@ -108,6 +108,8 @@ static enum leave move_tables(const struct move *m, uintptr_t to, size_t len)
 
 	if (at == (long)to) {
 		arena_alter(to, len, MARK_MOVED);
+		arena_seam(to);
+		arena_seam(to + len);
 		return LEAVE_CLEAN;
 	}
 	arena_patch(to, len);
@@ -150,6 +152,85 @@ static bool may_copy_out(const struct move *m)
 					MADV_NORMAL);
 }
 
+#define TO_PLACE (MREMAP_MAYMOVE | MREMAP_FIXED)
+
+static long move_piece(uintptr_t from, size_t len, uintptr_t to, size_t new_len)
+{
+	return arena_kernel()->mremap((void *)from, len, new_len, TO_PLACE,
+				      (void *)to);
+}
+
+/* Whether it is one mapping, with something behind it, as a rule: the kernel
+ * looks at that before it finds no room. */
+static bool is_piece(const struct move *m, uintptr_t from, size_t len)
+{
+	long at = arena_kernel()->mremap((void *)from, len, len + m->page, 0,
+					 NULL);
+
+	if (!real_failed(at))
+		arena_kernel()->munmap((void *)(from + len), m->page);
+	return at != -EFAULT;
+}
+
+static bool are_pieces(const struct move *m)
+{
+	uintptr_t end = m->old + m->old_len;
+	size_t len;
+
+	for (uintptr_t from = m->old; from < end; from += len) {
+		len = arena_piece(from, end - from);
+		if (!is_piece(m, from, len))
+			return false;
+	}
+	return true;
+}
+
+static void move_back(const struct move *m, uintptr_t end)
+{
+	size_t len;
+
+	for (uintptr_t from = m->old; from < end; from += len) {
+		len = arena_piece(from, end - from);
+		move_piece(m->fixed + (from - m->old), len, from, len);
+	}
+}
+
+/*
+ * To m->fixed, what the kernel does not move as one: by the pieces that it may
+ * be in because of us, the last of which grows. Not if one of these is several
+ * mappings to the program as well.
+ */
+static long move_pieces(const struct move *m)
+{
+	uintptr_t end = m->old + m->old_len;
+	size_t len;
+
+	if (!are_pieces(m))
+		return -EFAULT;
+	for (uintptr_t from = m->old; from < end; from += len) {
+		size_t done = from - m->old;
+		long at;
+
+		len = arena_piece(from, end - from);
+		at = move_piece(from, len, m->fixed + done,
+				from + len < end ? len : m->new_len - done);
+		if (real_failed(at)) {
+			move_back(m, from);
+			return at;
+		}
+	}
+	for (uintptr_t from = m->old; from < end; from += len) {
+		len = arena_piece(from, end - from);
+		arena_seam(m->fixed + (from - m->old));
+	}
+	return (long)m->fixed;
+}
+
+static bool in_pieces(const struct move *m)
+{
+	return m->old_len && arena_piece(m->old, m->old_len) < m->old_len;
+}
+
 static long move_by_kernel(const struct move *m)
 {
 	struct arena_claims claims = { 0 };
@@ -162,6 +243,9 @@ static long move_by_kernel(const struct move *m)
 	at = by_kernel(m);
 	if (at == -EFAULT && may_copy_out(m))
 		return copy_out(m);
+	if (at == -EFAULT && m->flags == TO_PLACE &&
+	    m->old_len <= m->new_len && in_pieces(m))
+		at = move_pieces(m);
 	if (real_failed(at))
 		arena_claim_undo(&claims);
 	else
@@ -234,6 +318,51 @@ static long relocate(const struct move *m, enum route *why)
 	return (long)to;
 }
 
+/* What the kernel does not grow because it is in pieces: by these, to other
+ * frames of ours, where it is known that it is. */
+static long grow_pieces(const struct move *m)
+{
+	struct move within = *m;
+	long at;
+
+	within.flags |= MREMAP_FIXED;
+	if (!in_pieces(m) || !are_pieces(m))
+		return -EFAULT;
+	if (!(m->flags & MREMAP_MAYMOVE))
+		return -ENOMEM;
+	if (arena_get_for(m->new_len, m->old_len, FILL_ANY, &within.fixed) !=
+	    ROUTE_SERVE)
+		return -ENOMEM;
+	at = move_by_kernel(&within);
+	if (real_failed(at))
+		arena_free(within.fixed, m->new_len, LEAVE_DIRTY);
+	return at;
+}
+
+/* There is room behind. */
+static long grow_in_place(const struct move *m)
+{
+	uintptr_t end = m->old + m->old_len, last = m->old;
+	size_t len;
+	long at = arena_kernel()->mremap((void *)m->old, m->old_len, m->new_len,
+					 0, NULL);
+
+	if (at != -EFAULT || !in_pieces(m) || !are_pieces(m))
+		return at;
+	while ((len = arena_piece(last, end - last)) < end - last)
+		last += len;
+	at = arena_kernel()->mremap((void *)last, len,
+				    m->new_len - (last - m->old), 0, NULL);
+	return real_failed(at) ? at : (long)m->old;
+}
+
+static long grow_by_kernel(const struct move *m)
+{
+	long at = move_by_kernel(m);
+
+	return at == -EFAULT ? grow_pieces(m) : at;
+}
+
 /*
  * What the program has altered grows as the kernel does it: in place if we
  * leave it the room, else out of the arena.
@@ -245,16 +374,15 @@ static long grow_altered(const struct move *m)
 	long at = -ENOMEM;
 
 	if (!arena_get_at(behind, more))
-		return move_by_kernel(m);
+		return grow_by_kernel(m);
 	if (!arena_kernel()->munmap((void *)behind, more))
-		at = arena_kernel()->mremap((void *)m->old, m->old_len,
-					    m->new_len, 0, NULL);
+		at = grow_in_place(m);
 	if (!real_failed(at)) {
 		arena_alter(behind, more, MARK_ALTERED);
 		return at;
 	}
 	arena_refill(behind, more);
-	return move_by_kernel(m);
+	return grow_by_kernel(m);
 }
 
 static long grow(const struct move *m, enum route *why)

@@ -5,8 +5,9 @@
  * mremap of memory of the arena, or onto it. Grows in place when the frames
  * behind are free; else the contents move to other frames, by copying or, for
  * long regions, by moving the page tables. What the program has altered, and
- * all that names a new address, is left to the kernel; where that takes a
- * mapping of ours away, a fresh one takes its place at once.
+ * all that names a new address, is left to the kernel, piece by piece where it
+ * keeps apart what to the program is one; where that takes a mapping of ours
+ * away, a fresh one takes its place at once.
  *
  * Who may run beside whom, units and results are as in arena.h.
  */

@@ -42,9 +42,9 @@ static const struct legit_entry legit_table[LEGIT_COUNT] = {
 		"happens to lie behind; what it grew by is looked at, and "
 		"undone" },
 	[LEGIT_SPLIT] = { "split",
-		"whether mremap moves what was altered: it may lie in several "
-		"mappings of the arena, which the kernel does not move as one "
-		"(EFAULT); what was moved is compared with what it was, and "
+		"with LLFREE_MAX, whether mremap moves what was altered: it "
+		"counts where it stays in the arena, and not where the kernel "
+		"takes it out; what was moved is compared with what it was, and "
 		"unmapped" },
 	[LEGIT_PIECED] = { "pieced",
 		"mremap of what was altered piece by piece: the kernel refuses "

@@ -435,7 +435,7 @@ static void check_grown(struct world *w, const struct range *range, size_t more,
 }
 
 /* Grown without leave to move: only if there is room, which no one knows, so
- * that nothing that follows may depend on it (LEGIT_BEHIND, and LEGIT_SPLIT). */
+ * that nothing that follows may depend on it (LEGIT_BEHIND). */
 static void grow_in_place(struct world *w, const struct range *range)
 {
 	size_t more = 1 + draw_below(w, 20);
@@ -450,7 +450,7 @@ static void grow_in_place(struct world *w, const struct range *range)
 		check_grown(w, range, more, by_unmap);
 	else if (at != MAP_FAILED)
 		came(w, "grown elsewhere");
-	else if (error != ENOMEM && !(error == EFAULT && is_altered(range)))
+	else if (error != ENOMEM)
 		came(w, "%s", strerrorname_np(error));
 }
 
@@ -489,14 +489,16 @@ static void move_altered(struct world *w, const struct range *range,
 {
 	char before[8192], after[8192];
 	size_t len = m->new_len < range->len ? m->new_len : range->len;
+	const char *result;
 	char *at;
 
 	look_text(before, sizeof(before), range->place.at, len);
 	at = remap_call(w, m);
-	came_legit(w, LEGIT_SPLIT);
-	if (at == MAP_FAILED && errno != EFAULT &&
-	    !(w->max && errno == ENOMEM))
-		came(w, "%s", strerrorname_np(errno));
+	result = at == MAP_FAILED ? strerrorname_np(errno) : "moved";
+	if (w->max && (at != MAP_FAILED || errno == ENOMEM))
+		came_legit(w, LEGIT_SPLIT);
+	else
+		came(w, "%s", result);
 	if (at != MAP_FAILED) {
 		look_text(after, sizeof(after), at, len);
 		if (strcmp(before, after) != 0)

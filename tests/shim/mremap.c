@@ -285,6 +285,51 @@ static void altered(void)
 	must(munmap(p, 9 * page) == 0);
 }
 
+/* Memory that has grown, and was altered as a whole then, is one mapping. */
+static char *grown_and_read_only(char **behind)
+{
+	char *all = map(65 * page), *p, *moved;
+
+	p = mremap(all, 64 * page, 128 * page, MREMAP_MAYMOVE);
+	must(p != MAP_FAILED && p != all);
+	moved = mremap(p, 128 * page, 300 * page, MREMAP_MAYMOVE);
+	must(moved != MAP_FAILED);
+	number_pages(moved, 300, 11);
+	must(mprotect(moved, 300 * page, PROT_READ) == 0);
+	*behind = all + 64 * page;
+	return moved;
+}
+
+static bool is_read_only(char *p, size_t numbered, size_t pages)
+{
+	return are_numbered(p, numbered, 11) &&
+	       all_bytes(p + numbered * page, (pages - numbered) * page, 0) &&
+	       fault_of(p, true) == SIGSEGV &&
+	       fault_of(p + (pages - 1) * page, true) == SIGSEGV;
+}
+
+static void altered_after_growth(void)
+{
+	char *behind, *p = grown_and_read_only(&behind), *q;
+	char *to = mmap(NULL, 500 * page, PROT_NONE, PRIVATE, -1, 0);
+
+	q = mremap(p, 300 * page, 310 * page, 0);
+	ok(q == p || errno == ENOMEM,
+	   "what has grown and was altered grows in place, if there is room");
+	must(q != p || munmap(p + 300 * page, 10 * page) == 0);
+	q = mremap(p, 300 * page, 400 * page, MREMAP_MAYMOVE);
+	ok(q != MAP_FAILED && is_read_only(q, 300, 400) &&
+		   (q == p || is_unmapped(p, 300 * page)),
+	   "what has grown and was altered grows");
+	p = mremap(q, 400 * page, 450 * page, MREMAP_MAYMOVE);
+	ok(p != MAP_FAILED && is_read_only(p, 300, 450), "and again");
+	q = mremap(p, 450 * page, 500 * page, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	ok(q == to && is_read_only(q, 300, 500) && is_unmapped(p, 450 * page),
+	   "also to a place of the program's choice");
+	must(munmap(q, 500 * page) == 0);
+	must(munmap(behind, page) == 0);
+}
+
 /* Fresh memory in the middle is as good as the rest. */
 static void replaced_grows(void)
 {
@@ -380,6 +425,7 @@ int main(void)
 	dontunmap_moved();
 	errors();
 	altered();
+	altered_after_growth();
 	replaced_grows();
 	altered_in_place();
 	altered_shrinks();
