@@ -8,6 +8,7 @@
  *	arena-class.c	which tree a request is served from
  *	arena-page.c	fresh, empty and zeroed pages
  *	arena-purge.c	giving memory back
+ *	arena-turn.c	who waits for the thread that does so
  *	arena-leave.c	out of the address space, or of the kernel's count
  *	arena-seam.c	mappings that the kernel keeps apart
  *	arena-alter.c	what the kernel does to our addresses
@@ -230,3 +231,17 @@ void purge_set_up(void);
 /* After these frames have become live or dirty: gives others back if there are
  * too many dirty ones now. */
 void purge_excess(struct span changed);
+
+/* arena-turn.c */
+
+/* The background thread: around what it borrows. False, and no turn, while
+ * someone holds. */
+bool turn_begin(uint64_t now);
+void turn_end(void);
+/* Others: turn_now before an attempt to get certain frames; when it failed,
+ * turn_passed waits for the end of a turn, and tells whether one may have been
+ * in the way, so that it is worth another attempt. `tries` starts at 0. */
+uint32_t turn_now(void);
+bool turn_passed(uint32_t seen, unsigned *tries);
+/* In a child of fork. */
+void turn_forget(void);

@@ -45,8 +45,10 @@ bool arena_trim(void)
 {
 	bool trimmed = false;
 
+	arena_hold();
 	for (size_t t = 0; t < arena.trees; t++)
 		trimmed = trim_tree(t, seam_mend) || trimmed;
+	arena_release();
 	return trimmed;
 }
 
@@ -103,8 +105,10 @@ static bool close_free(size_t tree)
 
 void arena_close_free(void)
 {
+	arena_hold();
 	for (size_t t = 0; t < arena.trees; t++)
 		trim_tree(t, close_free);
+	arena_release();
 }
 
 void arena_locked(void)

@@ -233,12 +233,12 @@ static struct {
 	size_t hand;
 } aging;
 
-static size_t age_huge(size_t huge)
+static size_t age_huge(size_t huge, size_t reach)
 {
 	size_t all = arena.frames / HUGE, purged = 0;
 	enum extent extent = huge < all ? WHOLE : PARTS;
 
-	if (huge % all < within_reach(0))
+	if (huge % all < reach)
 		purged = purge_huge(huge % all, DIRTY | OLD, extent, SIZE_MAX);
 	if (extent == PARTS)
 		mark_set_which(arena.marks, MARK_OLD, DIRTY, LIVE,
@@ -263,12 +263,17 @@ static bool is_round(uint64_t now)
 	return true;
 }
 
+static bool ages(void)
+{
+	return arena_state() == ARENA_READY && arena.decay &&
+	       arena.decay != ARENA_NEVER;
+}
+
 void arena_age(uint64_t now, size_t budget)
 {
 	size_t end = 2 * (arena.frames / HUGE);
 
-	if (arena_state() != ARENA_READY || !arena.decay ||
-	    arena.decay == ARENA_NEVER || arena_is_locked() || !is_round(now))
+	if (!ages() || arena_is_locked() || !is_round(now))
 		return;
 	while (budget) {
 		size_t huge = next_huge(&aging.hand, end);
@@ -278,9 +283,44 @@ void arena_age(uint64_t now, size_t budget)
 			__atomic_store_n(&aging.hand, end, __ATOMIC_RELAXED);
 			break;
 		}
-		cost = age_huge(huge) ? ARENA_PURGE : 1;
+		cost = age_huge(huge, within_reach(0)) ? ARENA_PURGE : 1;
 		budget -= cost < budget ? cost : budget;
 	}
+}
+
+/* Milliseconds until the background thread looks again: if someone holds, or
+ * nothing was dirty (when it is not sooner that a round is due). */
+#define HELD 2u
+#define IDLE 100u
+
+static uint64_t next_round(uint64_t now)
+{
+	uint64_t due = __atomic_load_n(&aging.began, __ATOMIC_RELAXED) +
+		       arena.decay;
+
+	return due < now + IDLE && !gauge_dirty() ? now + IDLE : due;
+}
+
+uint64_t arena_age_turn(uint64_t now)
+{
+	size_t end = 2 * (arena.frames / HUGE), huge;
+
+	if (!ages())
+		return ARENA_NEVER;
+	if (arena_is_locked())
+		return now + IDLE;
+	if (!is_round(now))
+		return next_round(now);
+	if (!turn_begin(now))
+		return now + HELD;
+	huge = next_huge(&aging.hand, end);
+	if (huge < end)
+		age_huge(huge, arena.frames / HUGE);
+	turn_end();
+	if (huge < end)
+		return now;
+	__atomic_store_n(&aging.hand, end, __ATOMIC_RELAXED);
+	return next_round(now);
 }
 
 void purge_set_up(void)

@@ -42,6 +42,24 @@ static llfree_result_t allocate_from(const struct pool *pool,
 			  request_for(pool, count, order_of(count)));
 }
 
+/* Those that no one uses may be borrowed by the background thread at the
+ * moment. */
+static llfree_result_t allocate_at(const struct pool *pool, struct span s)
+{
+	frame_id_optional_t at = frame_id_some(
+		frame_id(s.first - pool->frames.first));
+	llfree_result_t got;
+	unsigned tries = 0;
+	uint32_t turn;
+
+	do {
+		turn = turn_now();
+		got = allocate_from(pool, at, s.count);
+	} while (!llfree_is_ok(got) && !mark_count(arena.marks, MARK_LIVE, s) &&
+		 turn_passed(turn, &tries));
+	return got;
+}
+
 struct span arena_allocate(frame_id_optional_t at, size_t count)
 {
 	const struct pool *pool = &arena.pools[POOL_REGIONS];
@@ -49,9 +67,9 @@ struct span arena_allocate(frame_id_optional_t at, size_t count)
 
 	if (at.present) {
 		pool = arena_pool(at.value.value);
-		at.value.value -= pool->frames.first;
-	}
-	got = allocate_from(pool, at, count);
+		got = allocate_at(pool, span(at.value.value, count));
+	} else
+		got = allocate_from(pool, at, count);
 	stats_count(llfree_is_ok(got) ? STAT_GET : STAT_GET_FAILED, 1);
 	return llfree_is_ok(got) ?
 		       span(pool->frames.first + got.frame.value, count) :
@@ -209,6 +227,7 @@ void arena_forget_threads(void)
 	for (size_t t = 0; t < arena.trees; t++)
 		if (arena_tree_state(t) < TREE_OVERDUE)
 			arena.tree_states[t] = TREE_OFF;
+	turn_forget();
 }
 
 enum bring { BROUGHT, BRING_AGAIN, BRING_REFUSED };

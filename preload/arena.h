@@ -25,9 +25,10 @@
  * none until it serves again, where the kernel has no room for one more.
  *
  * All functions may run beside each other on any thread and in signal
- * handlers; none locks, allocates or touches errno, and none waits but
- * arena_claim, for some milliseconds at most. A thread that never goes on
- * keeps the frames it was about to hand out or to free.
+ * handlers; none locks, allocates or touches errno. None waits but arena_claim,
+ * for some milliseconds at most, and what needs frames that the background
+ * thread has borrowed, for the fraction of one until it returns them. A thread
+ * that never goes on keeps the frames it was about to hand out or to free.
  *
  * Results are as the kernel's: 0 or an address, or -errno. Lengths and
  * addresses are in bytes and whole pages unless said otherwise.
@@ -242,6 +243,16 @@ bool arena_trim(void);
  */
 #define ARENA_PURGE 64u
 void arena_age(uint64_t now, size_t budget);
+
+/* The same by a thread that does nothing else, and of which there is one: a
+ * huge frame at most. When to call again, `now` for at once. It also reaches
+ * the heap's window. */
+uint64_t arena_age_turn(uint64_t now);
+
+/* Between these two that thread has no frame borrowed: around a fork, and while
+ * figures are to be exact. They nest. */
+void arena_hold(void);
+void arena_release(void);
 
 /* In a child of fork, as early as can be: what other threads were bringing
  * online is in the hands of no one. */

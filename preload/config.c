@@ -75,7 +75,7 @@ static const struct setting {
 		.fallback = "0",
 		.offset = offsetof(struct config, stats_interval),
 		.help = "seconds from report to report, as long as the program "
-			"asks for memory; 0: none",
+			"asks for memory or LLFREE_BACKGROUND is 1; 0: none",
 	},
 	{
 		.name = PREFIX "VERBOSE",
@@ -168,6 +168,15 @@ static const struct setting {
 		.offset = offsetof(struct config, decay_ms),
 		.help = "milliseconds until freed memory that was not used "
 			"again goes back to the kernel; 0: at once",
+	},
+	{
+		.name = PREFIX "BACKGROUND",
+		.key = "background",
+		.kind = SWITCH,
+		.fallback = "0",
+		.offset = offsetof(struct config, background),
+		.help = "a thread of ours gives memory back and reports by "
+			"interval, also while the program makes no calls",
 	},
 	{
 		.name = PREFIX "THP",

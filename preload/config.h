@@ -70,6 +70,7 @@ struct config {
 	uint64_t max;	      /* bytes that may be served at once; 0: any */
 	uint64_t strict;      /* 0 or 1: no access after munmap */
 	uint64_t decay_ms;    /* 0: at once; or CONFIG_NEVER */
+	uint64_t background;  /* 0 or 1: a thread of ours */
 	uint64_t thp;	      /* enum config_thp */
 };
 

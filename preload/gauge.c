@@ -151,6 +151,15 @@ size_t gauge_excess(void)
 	return excess > 0 ? (size_t)excess : 0;
 }
 
+bool gauge_dirty(void)
+{
+	int64_t dirty = load(&sums.dirty);
+
+	for (size_t i = 0; i < GAUGES; i++)
+		dirty += dirty_of(load(&gauges[i].change));
+	return dirty > 0;
+}
+
 void gauge_forget(void)
 {
 	int64_t live = load(&sums.live);

@@ -34,6 +34,9 @@ bool gauge_keeps(size_t count);
 /* How many dirty frames there are too many. */
 size_t gauge_excess(void);
 
+/* Whether any are, nearly: what is changing at this moment may be missed. */
+bool gauge_dirty(void);
+
 /* From time to time: what was before the last call of this is forgotten. */
 void gauge_forget(void);
 

@@ -7,6 +7,7 @@
  * preloaded library's.
  */
 #include "preload/arena.h"
+#include "preload/background.h"
 #include "preload/real.h"
 
 #include <dlfcn.h>
@@ -118,8 +119,12 @@ EXPORT int prctl(int option, ...)
 	for (size_t i = 0; i < 4; i++)
 		a[i] = va_arg(args, unsigned long);
 	va_end(args);
-	if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS)
+	if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) {
+		background_stop("ended before a sandbox");
 		real_be_modest();
+	} else if (option == PR_CAPBSET_DROP || option == PR_SET_SECUREBITS ||
+		   option == PR_CAP_AMBIENT)
+		background_stop("ended before rights were dropped");
 	else if (option == PR_SET_VMA)
 		a[2] = named(a[1], a[2]);
 	if (next.prctl)

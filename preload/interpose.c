@@ -9,6 +9,7 @@
  */
 #include "preload/alter.h"
 #include "preload/arena.h"
+#include "preload/background.h"
 #include "preload/config.h"
 #include "preload/heap.h"
 #include "preload/hook.h"
@@ -61,7 +62,7 @@ static const struct arena_os kernel = {
 	.munlock = real_munlock,
 	.mincore = real_mincore,
 	.cpu = real_cpu,
-	.alone = real_alone,
+	.alone = background_alone,
 	.give_way = real_give_way,
 };
 
@@ -684,6 +685,7 @@ static void take_signal(const struct config *settings)
 static void forked(void)
 {
 	arena_forget_threads();
+	background_forked();
 	stats_forked();
 }
 
@@ -713,8 +715,9 @@ static __attribute__((constructor)) void set_up(int argc, char **argv,
 	upkeep_start(settings);
 	take_signal(settings);
 	take_hooks(settings);
-	pthread_atfork(NULL, NULL, forked);
+	pthread_atfork(arena_hold, arena_release, forked);
 	at_quick_exit(leave);
+	background_start(settings);
 	if (settings->profile)
 		profile_start();
 	if (settings->verbose)

@@ -13,6 +13,7 @@
 struct report_data {
 	const struct config *settings;
 	const char *how;
+	const char *background; /* see report_background */
 	bool running; /* it is not the last one */
 	int64_t pid;
 	struct arena_figures arena;

@@ -164,6 +164,7 @@ void report_json(struct say *say, const struct report_data *d)
 	end(say);
 	about_hooks(say);
 	say_json_member_string(say, "off", arena_why_off());
+	say_json_member_string(say, "background", d->background);
 	calls(say);
 	passed_because(say);
 	served_by_size(say);

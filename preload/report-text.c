@@ -75,6 +75,11 @@ static void title(struct say *say, const struct report_data *d)
 		say_text(say, arena_why_off());
 		line(say);
 	}
+	if (d->background[0]) {
+		say_text(say, "Background thread: ");
+		say_text(say, d->background);
+		line(say);
+	}
 }
 
 static void reasons(struct say *say)

@@ -167,7 +167,7 @@ static bool is_balanced(const struct report_data *d)
 	       f->frames == f->free_frames + f->live + f->lost;
 }
 
-static void collect(struct report_data *d)
+static void try_to_collect(struct report_data *d)
 {
 	struct timespec pause = { 0, 100000 };
 
@@ -183,6 +183,13 @@ static void collect(struct report_data *d)
 	}
 }
 
+static void collect(struct report_data *d)
+{
+	arena_hold();
+	try_to_collect(d);
+	arena_release();
+}
+
 uint64_t report_slot_hits(const struct report_data *d)
 {
 	const llfree_counters_t *c = &d->arena.counters;
@@ -192,11 +199,19 @@ uint64_t report_slot_hits(const struct report_data *d)
 	return gets > others ? gets - others : 0;
 }
 
+static const char *background = "";
+
+void report_background(const char *state)
+{
+	background = state;
+}
+
 static bool write_report(const char *how, char *text, size_t cap)
 {
 	struct report_data data = {
 		.settings = config(),
 		.how = how,
+		.background = background,
 		.running = text != buffer,
 		.pid = real_getpid(),
 	};
@@ -301,6 +316,11 @@ void report_settings(const struct config *settings)
 	if (arena_state() == ARENA_OFF) {
 		say_text(&say, "llfree: nothing is served: ");
 		say_text(&say, arena_why_off());
+		say_char(&say, '\n');
+	}
+	if (background[0]) {
+		say_text(&say, "llfree: background thread: ");
+		say_text(&say, background);
 		say_char(&say, '\n');
 	}
 	say_flush(&say);

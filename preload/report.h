@@ -36,6 +36,10 @@ void report_again(void);
 void report_now(const char *how);
 void report_on_signal(int number);
 
+/* What reports say of the background thread: "running", why there is none, or
+ * "" when none is wanted. A constant text. */
+void report_background(const char *state);
+
 /* In a child of fork, whose counters have just become zero. */
 void report_forked(void);
 

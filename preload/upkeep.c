@@ -33,14 +33,38 @@ static bool report_is_due(uint64_t now)
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
+static bool by_thread;
+
+void upkeep_by_thread(bool does)
+{
+	__atomic_store_n(&by_thread, does, __ATOMIC_RELAXED);
+}
+
 void upkeep_look(void)
 {
-	uint64_t now = real_clock_ms();
+	uint64_t now;
 
 	upkeep_calls = 0;
+	if (__atomic_load_n(&by_thread, __ATOMIC_RELAXED))
+		return;
+	now = real_clock_ms();
 	if (!now)
 		return;
 	arena_age(now, ARENA_PURGE);
 	if (report_is_due(now))
 		report_now("interval");
+}
+
+uint64_t upkeep_turn(void)
+{
+	uint64_t now = real_clock_ms();
+	uint64_t due = arena_age_turn(now);
+
+	if (report_is_due(now))
+		report_now("interval");
+	if (reports.interval && reports.next < due)
+		due = reports.next;
+	if (due == ARENA_NEVER)
+		return UPKEEP_NEVER;
+	return due > now ? due - now : 0;
 }

@@ -5,8 +5,9 @@
  * What there is to do from time to time: memory that has been free for long
  * goes back to the kernel, and reports are written by interval. It is done in
  * small portions on calls of the program, of which every eighth (or a long one)
- * looks at the clock. A program that makes no calls keeps what it has, and
- * reports nothing.
+ * looks at the clock: a program that makes no calls keeps what it has, and
+ * reports nothing. Or a thread does it that is there for nothing else
+ * (background.h).
  *
  * Any thread may call this, signal handlers included. Nothing here locks,
  * allocates or touches errno.
@@ -15,13 +16,21 @@
 
 #include "preload/config.h"
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /* Once, in the constructor. */
 void upkeep_start(const struct config *settings);
 
-/* Does what is due. */
+/* Does what is due, unless a thread does. */
 void upkeep_look(void);
+
+/* From now on that thread does, or does no more. */
+void upkeep_by_thread(bool does);
+/* A portion, on that thread; milliseconds until the next, or UPKEEP_NEVER. */
+#define UPKEEP_NEVER UINT64_MAX
+uint64_t upkeep_turn(void);
 
 /* Counts calls, and 64 KiB as one more. */
 #define UPKEEP_CALLS 8u

@@ -681,6 +681,38 @@ static void old_goes_back(void **state)
 	assert_int_equal(dirty_pages(), 0);
 }
 
+/* As the background thread does; when it would look again. */
+static uint64_t turns(void)
+{
+	uint64_t due;
+
+	do
+		due = arena_age_turn(now);
+	while (due == now);
+	return due;
+}
+
+static void by_turns(void **state)
+{
+	(void)state;
+	all_back();
+	use(100 * PAGE);
+	now += DECAY;
+	assert_int_equal(turns(), now + DECAY);
+	assert_int_equal(dirty_pages(), 100);
+	now += DECAY;
+	arena_hold();
+	arena_hold();
+	arena_release();
+	assert_true(turns() < now + DECAY);
+	assert_int_equal(dirty_pages(), 100);
+	arena_release();
+	assert_int_equal(turns(), now + DECAY);
+	assert_int_equal(dirty_pages(), 0);
+	now += 2 * DECAY - 1;
+	assert_int_equal(turns(), now + DECAY);
+}
+
 static void what_is_used_again_stays(void **state)
 {
 	char *p = get(100 * PAGE);
@@ -823,6 +855,7 @@ int main(void)
 		TEST(parts),
 		TEST(locked),
 		TEST(old_goes_back),
+		TEST(by_turns),
 		TEST(what_is_used_again_stays),
 		TEST(in_portions),
 		TEST(whole_ones_first),

@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "preload/background.h"
+
+#include "preload/arena.h"
+#include "preload/real.h"
+#include "preload/report.h"
+#include "preload/upkeep.h"
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/prctl.h>
+#include <time.h>
+#include <unistd.h>
+
+/* More than libc needs at least: our deepest is a report. */
+#define STACK ((size_t)48 << 10)
+#define STOP_TRIES 5000u
+
+typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+		      void *);
+
+static struct {
+	create_fn *create; /* libc's; NULL: none is wanted */
+	pthread_key_t key; /* has a value in the process's first thread */
+	pid_t pid;	   /* of the process that has the thread; 0: none */
+	pid_t tid;	   /* 0: it has not run yet */
+	uint32_t stop;
+} background;
+
+/* ------------------------------------------------------------------------ */
+/* The thread                                                                */
+
+static void sleep_for(uint64_t ms)
+{
+	struct timespec time = { (time_t)(ms / 1000),
+				 (long)(ms % 1000) * 1000000 };
+
+	real_syscall(SYS_futex, (long)&background.stop, FUTEX_WAIT_PRIVATE, 0,
+		     ms == UPKEEP_NEVER ? 0 : (long)&time, 0, 0);
+}
+
+static void *work(void *unused)
+{
+	real_prctl(PR_SET_NAME, (unsigned long)"llfree", 0, 0, 0);
+	__atomic_store_n(&background.tid, real_gettid(), __ATOMIC_RELEASE);
+	while (!__atomic_load_n(&background.stop, __ATOMIC_ACQUIRE)) {
+		uint64_t ms = upkeep_turn();
+
+		if (ms)
+			sleep_for(ms);
+	}
+	return unused;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Beginning                                                                 */
+
+static int create(const pthread_attr_t *attr)
+{
+	pthread_t thread;
+
+	return background.create(&thread, attr, work, NULL);
+}
+
+/* Two signals are libc's own; it does not block those. */
+static int create_small(void)
+{
+	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
+	sigset_t all, before;
+	pthread_attr_t attr;
+	int error = pthread_attr_init(&attr);
+
+	if (error)
+		return error;
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, least + STACK);
+	sigfillset(&all);
+	pthread_sigmask(SIG_SETMASK, &all, &before);
+	error = create(&attr);
+	/* The program's thread-local variables lie on the stack as well. */
+	if (error == EINVAL &&
+	    !pthread_attr_setstacksize(&attr, least + 64 * STACK))
+		error = create(&attr);
+	pthread_sigmask(SIG_SETMASK, &before, NULL);
+	pthread_attr_destroy(&attr);
+	return error;
+}
+
+static void begin(void)
+{
+	int saved = errno;
+
+	background.stop = 0;
+	background.tid = 0;
+	background.pid = real_getpid();
+	upkeep_by_thread(true);
+	if (!pthread_setspecific(background.key, &background) &&
+	    !create_small()) {
+		report_background("running");
+	} else {
+		background.pid = 0;
+		upkeep_by_thread(false);
+		report_background("none could be made");
+	}
+	errno = saved;
+}
+
+/* The first thread leaves, and not by the end of main. */
+static void leave(void *unused)
+{
+	(void)unused;
+	background_stop("ended with the program's first thread");
+}
+
+static const char *prepare(void)
+{
+	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+
+	if (libc)
+		*(void **)&background.create = dlsym(libc, "pthread_create");
+	if (!background.create)
+		return "libc has no threads";
+	if (!pthread_key_create(&background.key, leave))
+		return NULL;
+	background.create = NULL;
+	return "no thread-specific data left";
+}
+
+static const char *refused(const struct config *settings)
+{
+	if (arena_state() != ARENA_READY)
+		return "nothing is served";
+	if (real_is_modest())
+		return "the program is in a sandbox";
+	if (!real_clock_ms())
+		return "the clock cannot be read without a system call";
+	if (!settings->stats_interval &&
+	    (!settings->decay_ms || settings->decay_ms == CONFIG_NEVER))
+		return "there is nothing to do for it";
+	return prepare();
+}
+
+void background_start(const struct config *settings)
+{
+	const char *why;
+
+	if (!settings->background)
+		return;
+	why = refused(settings);
+	if (why)
+		report_background(why);
+	else
+		begin();
+}
+
+/* ------------------------------------------------------------------------ */
+/* Ending                                                                    */
+
+static bool is_gone(void)
+{
+	pid_t tid = __atomic_load_n(&background.tid, __ATOMIC_ACQUIRE);
+
+	return tid && real_syscall(SYS_tgkill, background.pid, tid, 0, 0, 0,
+				   0) == -ESRCH;
+}
+
+/* After vfork it is the parent's, and stays. */
+void background_stop(const char *why)
+{
+	if (!background.pid || background.pid != real_getpid())
+		return;
+	background.create = NULL;
+	report_background(why);
+	__atomic_store_n(&background.stop, 1, __ATOMIC_RELEASE);
+	real_syscall(SYS_futex, (long)&background.stop, FUTEX_WAKE_PRIVATE, 1,
+		     0, 0, 0);
+	for (unsigned tries = 0; !is_gone() && tries < STOP_TRIES; tries++)
+		real_give_way(tries);
+	upkeep_by_thread(false);
+}
+
+/* Once there were more threads, we do not ask again. */
+bool background_alone(void)
+{
+	static bool more;
+	size_t threads;
+
+	if (real_alone())
+		return true;
+	if (!background.pid || real_is_modest() ||
+	    __atomic_load_n(&more, __ATOMIC_RELAXED))
+		return false;
+	threads = real_threads();
+	if (threads > 2)
+		__atomic_store_n(&more, true, __ATOMIC_RELAXED);
+	return threads == 2;
+}
+
+void background_forked(void)
+{
+	if (!background.pid)
+		return;
+	background.pid = 0;
+	upkeep_by_thread(false);
+	report_background("not in this child of fork");
+}
+
+void background_renew(void)
+{
+	if (background.create && !background.pid)
+		begin();
+}

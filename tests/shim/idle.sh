@@ -1,0 +1,69 @@
+#!/bin/sh
+# SPDX-FileCopyrightText: the llfree-preload contributors
+# SPDX-License-Identifier: MIT
+#
+# With a background thread: reports on time, short processes, programs that
+# check what they get, and why there is none where there is none.
+
+. "$srcdir/tests/tap.sh"
+
+LLFREE_BACKGROUND=1 LLFREE_DECAY_MS=1
+export LLFREE_BACKGROUND LLFREE_DECAY_MS
+
+# with SETTING... PROGRAM [ARG]...: $tmp/out, $tmp/err
+with() {
+	env LD_PRELOAD="$preload" "$@" >"$tmp/out" 2>"$tmp/err"
+}
+
+says() {
+	cat "$tmp/err"
+	grep -q "$1" "$tmp/err"
+}
+
+# A program that sleeps, and asks for nothing meanwhile.
+reports() {
+	cat "$tmp/err"
+	[ "$(grep -c '"exit": *"interval"' "$tmp/err")" -ge "$1" ]
+}
+tap_ok "a program that sleeps" with LLFREE_STATS=json LLFREE_STATS_INTERVAL=1 \
+	sleep 2.5
+tap_ok "reports each second" reports 2
+tap_ok "and names the thread" says '"background": "running"'
+tap_ok "also without statistics" \
+	with LLFREE_STATS_INTERVAL=1 LLFREE_DECAY_MS=-1 sleep 1.5
+tap_ok "in its report" says '^Background thread: running'
+
+quick() {
+	for i in $(seq 200); do
+		with sh -c '(exit 3); exit 7'
+		[ $? -eq 7 ] && [ ! -s "$tmp/err" ] || return
+	done
+}
+tap_ok "200 short processes, and as many children" quick
+
+tap_ok "nothing to do" with LLFREE_VERBOSE=1 LLFREE_DECAY_MS=-1 true
+tap_ok "is a reason" says "background thread: there is nothing to do for it"
+tap_ok "no address space" sh -c \
+	"ulimit -v 200000; LLFREE_VERBOSE=1 LD_PRELOAD='$preload' sleep 0 2>'$tmp/err'"
+tap_ok "as well" says "background thread: nothing is served"
+
+# passes NAME [SETTING]...
+passes() {
+	program=$builddir/tests/shim/$1
+	shift
+	with "$@" "$program" && ! grep -q '^not ok' "$tmp/out" && return
+	cat "$tmp/out" "$tmp/err"
+	return 1
+}
+for name in contents fork heap jumps lockall mremap placed races sandbox \
+	signals spawn threads unmap; do
+	tap_ok "$name" passes $name
+done
+tap_ok "strictly" passes contents LLFREE_STRICT=1
+
+agree() {
+	"$builddir/tests/shim/differ" --library "$preload" \
+		--operations 5000 --seed 9
+}
+tap_ok "random calls agree with the kernel's" agree
+tap_done
