@@ -117,7 +117,8 @@ void report_open(const struct config *settings)
 		if (fd < 0)
 			complain(settings);
 	}
-	remember(fd < 0 ? dup_high(STDERR_FILENO, false) : dup_high(fd, true));
+	fd = fd < 0 ? dup_high(STDERR_FILENO, false) : dup_high(fd, true);
+	remember(fd < 0 ? STDERR_FILENO : fd);
 }
 
 /*
@@ -128,7 +129,8 @@ void report_forked(void)
 {
 	target.inherited = true;
 	writing = demanded = false;
-	if (!config()->stats_file[0] && is_target(target.fd)) {
+	if (!config()->stats_file[0] && target.fd != STDERR_FILENO &&
+	    is_target(target.fd)) {
 		real_close(target.fd);
 		target.fd = STDERR_FILENO;
 	}

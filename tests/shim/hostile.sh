@@ -140,6 +140,19 @@ off_because() {
 }
 tap_ok "100 MiB of address space" off_because
 
+# Where the kernel promises only what it has. What it then charges is tested by
+# limits as well, wherever it runs.
+promised() {
+	for name in contents fork heap limits threads; do
+		with "$builddir/tests/shim/$name" || return
+	done
+}
+if [ "$(cat /proc/sys/vm/overcommit_memory)" = 2 ]; then
+	tap_ok "no overcommit" promised
+else
+	tap_skip "no overcommit" "a setting of the machine: vm.overcommit_memory=2"
+fi
+
 # A group of processes that may have 48 MiB, of which one needs 30 at a time,
 # again and again, and in pieces of all sizes. With an argument it is wrong.
 cat >"$tmp/rounds.c" <<'EOT'
@@ -264,12 +277,22 @@ fi
 sandboxed() {
 	LD_PRELOAD=$preload LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/box" \
 		"$builddir/tests/shim/sandbox" || return
+	boxes
+}
+# Of the program, of what it forked, and of two that it started.
+boxes() {
 	echo "$(wc -l <"$tmp/box") reports"
-	[ "$(wc -l <"$tmp/box")" -eq 2 ] &&
-		[ "$(grep -c '"balanced": true' "$tmp/box")" -eq 2 ]
+	[ "$(wc -l <"$tmp/box")" -eq 4 ] &&
+		[ "$(grep -c '"balanced": true' "$tmp/box")" -eq 4 ]
+}
+sandboxed_to_stderr() {
+	LD_PRELOAD=$preload LLFREE_STATS=json \
+		"$builddir/tests/shim/sandbox" 2>"$tmp/box" || return
+	boxes
 }
 if grep -q '^Seccomp:.*0' /proc/self/status; then
 	tap_ok "reports from a sandbox" sandboxed
+	tap_ok "reports from a sandbox to stderr" sandboxed_to_stderr
 else
 	tap_skip "reports from a sandbox" "no sandboxes, or in one already"
 fi

@@ -11,6 +11,39 @@
 
 #define MIB ((size_t)1 << 20)
 
+/* Bytes that the kernel charges where it does not overcommit: of all private
+ * mappings that are writable. */
+static size_t charged(void)
+{
+	FILE *maps = fopen("/proc/self/maps", "r");
+	uintptr_t start, end;
+	char line[4096], access[8];
+	size_t sum = 0;
+
+	must(maps);
+	while (fgets(line, sizeof(line), maps))
+		if (sscanf(line, "%lx-%lx %7s", &start, &end, access) == 3 &&
+		    access[1] == 'w' && access[3] == 'p')
+			sum += end - start;
+	fclose(maps);
+	return sum;
+}
+
+static bool charged_little(void)
+{
+	size_t before = charged(), with, after;
+	char *p = map(100 * MIB);
+
+	with = charged();
+	must(munmap(p, 100 * MIB) == 0);
+	after = charged();
+	if (before > 50 * MIB || with > before + 140 * MIB || after > with)
+		fprintf(stderr, "# charged %zu, %zu, %zu MiB\n", before / MIB,
+			with / MIB, after / MIB);
+	return before <= 50 * MIB && with >= before + 100 * MIB &&
+	       with <= before + 140 * MIB && after <= with;
+}
+
 /* Bytes of address space in use. */
 static size_t space_used(void)
 {
@@ -126,6 +159,8 @@ int main(int argc, char **argv)
 	if (argc > 1)
 		return limited_main((size_t)atol(argv[1]));
 	ok(space_used() < 200 * MIB, "little address space in use at first");
+	ok(in_child(charged_little),
+	   "little is charged at first, and then not much more than asked for");
 	ok(in_child(available_again), "unmapped memory counts no longer");
 	setenv("SHIM_TEST_UNSERVED", "1", 1);
 	ok(in_child(below_space_limit), "RLIMIT_AS set by the program");

@@ -2,8 +2,10 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * A sandbox that kills for every system call that an ordinary allocator does
- * not make.
+ * Sandboxes: one that kills for every system call that an ordinary allocator
+ * does not make; two in which a program starts, of which one kills for what it
+ * would not do without us, and the other refuses it; and the kernel's own,
+ * which allows next to nothing.
  */
 #include "tests/shim/shim.h"
 
@@ -14,41 +16,68 @@
 #include <sys/syscall.h>
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
-#define ALLOW(name)                                                     \
-	BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_##name, 0, 1),          \
-		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)
 
-static struct sock_filter filter[] = {
-	BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	ALLOW(mmap),
-	ALLOW(munmap),
-	ALLOW(mremap),
-	ALLOW(madvise),
-	ALLOW(mprotect),
-	ALLOW(brk),
-	ALLOW(getrandom),
-	ALLOW(getpid),
-	ALLOW(write),
-	ALLOW(exit_group),
-	ALLOW(rt_sigprocmask),
-	ALLOW(futex),
-	BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL),
+/* What an ordinary allocator, and the end of a process, need. */
+static const int working[] = {
+	SYS_mmap,	SYS_munmap,	    SYS_mremap, SYS_madvise,
+	SYS_mprotect,	SYS_brk,	    SYS_getrandom, SYS_getpid,
+	SYS_write,	SYS_exit_group,	    SYS_rt_sigprocmask,
+	SYS_futex,
 };
 
-static bool locked_in(void)
-{
-	struct sock_fprog program = { LENGTH(filter), filter };
+/* Besides, what a program's start needs. */
+static const int starting[] = {
+	SYS_execve,	     SYS_openat, SYS_newfstatat, SYS_fstat,
+	SYS_close,	     SYS_read,	 SYS_pread64,	 SYS_faccessat,
+	SYS_set_tid_address, SYS_rseq,	 SYS_set_robust_list,
+#ifdef __x86_64__
+	SYS_access,	     SYS_arch_prctl,
+#endif
+};
 
+/* Besides, what a process may ask about itself. */
+static const int asking[] = {
+	SYS_prctl, SYS_prlimit64, SYS_sysinfo,
+	SYS_fcntl, SYS_getcwd,    SYS_rt_sigpending,
+};
+
+static struct sock_filter filter[128];
+static unsigned short filled;
+
+static void add(struct sock_filter step)
+{
+	must(filled < LENGTH(filter));
+	filter[filled++] = step;
+}
+
+static void allow(const int *numbers, size_t count)
+{
+	if (!filled)
+		add((struct sock_filter)BPF_STMT(
+			BPF_LD | BPF_W | BPF_ABS,
+			offsetof(struct seccomp_data, nr)));
+	for (size_t i = 0; i < count; i++) {
+		add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+						 (unsigned)numbers[i], 0, 1));
+		add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K,
+						 SECCOMP_RET_ALLOW));
+	}
+}
+
+static bool locked_in(unsigned otherwise)
+{
+	struct sock_fprog program = { 0, filter };
+
+	add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, otherwise));
+	program.len = filled;
 	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) &&
 	       !prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program);
 }
 
-static bool works(void)
+static bool map_some(void)
 {
 	size_t len = 512 << 10;
 
-	if (!locked_in())
-		_exit(77);
 	for (int i = 0; i < 20; i++) {
 		char *block = malloc(1 << 20), *p = map(len);
 
@@ -65,11 +94,68 @@ static bool works(void)
 	return true;
 }
 
-int main(void)
+static bool works(void)
 {
-	if (prctl(PR_GET_SECCOMP) != 0)
+	allow(working, LENGTH(working));
+	if (!locked_in(SECCOMP_RET_KILL))
+		_exit(77);
+	return map_some();
+}
+
+/* This program again, in the sandbox from its first instruction on. */
+static bool starts(unsigned otherwise, size_t asks)
+{
+	static char self[4096];
+	ssize_t len = readlink("/proc/self/exe", self, sizeof(self) - 1);
+
+	must(len > 0);
+	self[len] = '\0';
+	allow(working, LENGTH(working));
+	allow(starting, LENGTH(starting));
+	allow(asking, asks);
+	if (locked_in(otherwise))
+		execl(self, self, "inside", (char *)NULL);
+	return false;
+}
+
+static bool starts_or_dies(void)
+{
+	return starts(SECCOMP_RET_KILL, LENGTH(asking));
+}
+
+static bool starts_and_is_refused(void)
+{
+	return starts(SECCOMP_RET_ERRNO | EPERM, 0);
+}
+
+/* The kernel's own: read, write and the end of a thread. */
+static bool works_in_strict_mode(void)
+{
+	char *block = malloc(5000);
+	bool good;
+
+	free(malloc(3000));
+	if (prctl(PR_SET_SECCOMP, SECCOMP_MODE_STRICT))
+		_exit(77);
+	memset(block, 's', 5000);
+	free(block);
+	block = malloc(2500);
+	good = block && write(STDERR_FILENO, "", 0) == 0;
+	for (;;)
+		syscall(SYS_exit, good ? 0 : 1);
+}
+
+int main(int argc, char **argv)
+{
+	if (argc > 1 && strcmp(argv[1], "inside") == 0)
+		return !map_some();
+	if (prctl(PR_GET_SECCOMP) != 0) {
 		skip("mapping in a sandbox", "in one already");
-	else
-		ok(in_child(works), "mapping in a sandbox");
+		return done();
+	}
+	ok(in_child(works), "mapping in a sandbox");
+	ok(in_child(starts_or_dies), "starting in one that kills");
+	ok(in_child(starts_and_is_refused), "starting in one that refuses");
+	ok(in_child(works_in_strict_mode), "malloc in the kernel's own");
 	return done();
 }
