@@ -39,11 +39,21 @@ PROGRAMS = {
     "g++": (["g++"], f"g++ -std=c++17 -O2 -DPART=1 -c {WORK}/cxx.cc -o part.o", {}),
     "python3": ([], f"{PYTHON} -X utf8 -B {WORK}/python3.py 2 >out", {}),
     "numpy": (
-        [],
-        f"{PYTHON} -c '"
+        ["/usr/bin/python3"],
+        "/usr/bin/python3 -c '"
         "import numpy\n"
         "a = numpy.arange(4000000.0)\n"
         "for _ in range(20): a = numpy.sqrt(a * a + 1) - a / (a + 2)'",
+        {},
+    ),
+    "tasks": (
+        [],
+        f"{PYTHON} -c '"
+        "from threading import Thread\n"
+        "for _ in range(250):\n"
+        "    tasks = [Thread(target=lambda: sum(range(3000))) for _ in range(24)]\n"
+        "    for task in tasks: task.start()\n"
+        "    for task in tasks: task.join()'",
         {},
     ),
     "php": (["php"], f"php -d memory_limit=-1 {WORK}/php.php 3 >out", {}),
@@ -136,13 +146,12 @@ def served(command, folder, preload):
         ours = theirs = 0
         for name in os.listdir(reports):
             with open(os.path.join(reports, name), encoding="utf8") as file:
-                try:
-                    report = json.load(file)
-                except ValueError:
-                    continue
-            ours += sum(report["calls"][c]["served_bytes"] for c in ("mmap", "mremap", "brk"))
-            theirs += sum(why["bytes"] for why in report["passed_because"].values()
-                          if why["servable"])
+                programs = [json.loads(line) for line in file]  # one for each exec
+            for report in programs:
+                ours += sum(report["calls"][c]["served_bytes"]
+                            for c in ("mmap", "mremap", "brk"))
+                theirs += sum(why["bytes"] for why in report["passed_because"].values()
+                              if why["servable"])
     return ours / (ours + theirs) if ours + theirs else math.nan
 
 
