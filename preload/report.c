@@ -81,7 +81,10 @@ static int open_file(const struct config *settings)
 	if (!config_stats_path(settings, real_getpid(), path + len,
 			       sizeof(path) - len))
 		return -1;
-	return (int)real_open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+	/* Does not wait for who reads a pipe: if there is no one, it fails. */
+	return (int)real_open(path,
+			      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+				      O_NOCTTY | O_NONBLOCK,
 			      0666);
 }
 

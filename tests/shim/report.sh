@@ -119,6 +119,30 @@ closed_file() {
 tap_ok "a program that closed everything: still in the file" closed_file
 tap_ok "or nowhere, least of all in the program's own file" closed env
 
+# A pipe that no one reads, or that someone does.
+unread() {
+	mkfifo "$tmp/pipe" && limited 10 env LD_PRELOAD="$preload" \
+		LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/pipe" "$ends" exit \
+		2>"$tmp/err"
+	test $? = 3 && grep -q 'cannot be opened' "$tmp/err" &&
+		count 1 "$tmp/err"
+}
+read_pipe() {
+	cat "$tmp/pipe" >"$tmp/piped" &
+	exec 9>"$tmp/pipe"
+	LD_PRELOAD=$preload LLFREE_STATS=json LLFREE_STATS_FILE=$tmp/pipe \
+		"$ends" exit 9>&-
+	exec 9>&-
+	wait $!
+	count 1 "$tmp/piped"
+}
+# limited SECONDS COMMAND...: ended by a signal when it takes longer.
+limited() {
+	(perl -e 'alarm shift; exec @ARGV' "$@")
+}
+tap_ok "a pipe that no one reads is not waited for" unread
+tap_ok "one that someone reads" read_pipe
+
 # For people
 
 text() {
