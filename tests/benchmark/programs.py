@@ -28,6 +28,7 @@ import time
 SRC = os.environ.get("srcdir", ".")
 BUILD = os.environ.get("builddir", ".")
 WORK = os.path.join(SRC, "tests/programs/work")
+SHIM = os.path.join(BUILD, ".libs/libllfree-preload.so")
 PYTHON = sys.executable
 
 def lines_to_sort():
@@ -98,14 +99,13 @@ def library(*names):
 
 def settings():
     """name: (what is preloaded, more of the environment)"""
-    shim = os.path.join(BUILD, ".libs/libllfree-preload.so")
     jemalloc = library("libjemalloc.so.2")
     mimalloc = library("libmimalloc.so.2.0", "libmimalloc.so.2")
-    found = {"alone": ([], {}), "llfree": ([shim], {})}
-    found["llfree, huge pages"] = ([shim], {"LLFREE_THP": "always"})
+    found = {"alone": ([], {}), "llfree": ([SHIM], {})}
+    found["llfree, huge pages"] = ([SHIM], {"LLFREE_THP": "always"})
     if jemalloc:
         found["jemalloc"] = ([jemalloc], {})
-        found["jemalloc on llfree"] = ([jemalloc, shim], {})
+        found["jemalloc on llfree"] = ([jemalloc, SHIM], {})
     if mimalloc:
         found["mimalloc"] = ([mimalloc], {})
     return found
@@ -262,6 +262,8 @@ def arguments():
     for program in args.program:
         if program not in PROGRAMS:
             parser.error(f"no such program: {program}")
+    if not os.path.exists(SHIM):
+        parser.error(f"no {SHIM}: run make, or name the folder in builddir")
     args.sides = settings()
     if args.settings is not None:
         wanted = ["alone", "llfree", *filter(None, args.settings.split(","))]
