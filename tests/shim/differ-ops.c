@@ -152,6 +152,30 @@ static void op_storm(struct world *w)
 }
 
 /* ------------------------------------------------------------------------ */
+/* Locks on everything                                                       */
+
+static void op_lock_all(struct world *w)
+{
+	int flags = 1 + (int)draw_below(w, 7);
+
+	/* Others may lock little. */
+	if (geteuid() != 0)
+		return;
+	say(w, "show(mlockall(%d));", flags);
+	errno = UNTOUCHED;
+	came_number(w, mlockall(flags));
+	/* For the library all of it is altered. */
+	for (size_t i = 0; i < PIECES; i++)
+		piece_divide(w, &w->pieces[i], 0, w->pieces[i].pages);
+	w->beside_others = true;
+	some(w, 12);
+	w->beside_others = false;
+	say(w, "show(munlockall());");
+	errno = UNTOUCHED;
+	came_number(w, munlockall());
+}
+
+/* ------------------------------------------------------------------------ */
 /* Processes                                                                 */
 
 static bool any_not_in_child(const struct piece *piece)
@@ -292,6 +316,7 @@ static const struct {
 	{ op_hole, 8, true, false },
 	{ op_heap, 2, true, false },
 	{ op_storm, 1, true, true },
+	{ op_lock_all, 1, true, true },
 	{ op_fork, 1, true, true },
 	{ op_threads, 1, true, true },
 };

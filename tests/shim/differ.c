@@ -107,6 +107,7 @@ static const char *const settings[] = {
 	"LLFREE_STRICT=1 LLFREE_ARENA=16M",
 	"LLFREE_MAX=4M LLFREE_DECAY_MS=0 LLFREE_ARENA=16M",
 	"LLFREE_THP=always",
+	"LLFREE_BACKGROUND=1 LLFREE_DECAY_MS=1",
 };
 #define SETTINGS (sizeof(settings) / sizeof(settings[0]))
 
