@@ -29,10 +29,10 @@ reports() { # N
 		perl "$srcdir/tests/shim/report.pl" "$tmp/here/report"
 }
 
-# What each of three threads that are gone may have had in its hands: a region
-# of 600 pages that it was about to move, another one for it, and a huge frame
-# to give back.
-in_hands=$((3 * (2 * 600 + 512)))
+# What each of three threads that are gone, and the one that a handler has
+# interrupted, may have had in its hands: a region of 600 pages that it was about
+# to move, another one for it, and free frames of a tree to give back.
+in_hands=$((4 * (2 * 600 + 4096)))
 forked() {
 	[ "$(wc -l <"$tmp/here/report")" -gt 5 ] &&
 		perl "$srcdir/tests/shim/report.pl" "$tmp/here/report" "" \
