@@ -450,7 +450,7 @@ static void retire_contents(struct span s, enum leave leave)
 
 /* Undoes what was done to the mappings of the first of the freed frames, which
  * *s becomes. A refusal counts only where something was altered: what was only
- * moved can stay. */
+ * moved can stay, but not its pages, which a pipe may have. */
 static long restore_mappings(struct span *s, enum leave leave)
 {
 	bool altered;
@@ -463,7 +463,7 @@ static long restore_mappings(struct span *s, enum leave leave)
 	else if (altered)
 		return failed;
 	else
-		retire_contents(*s, leave);
+		retire_contents(*s, page_empty(*s) ? LEAVE_CLEAN : leave);
 	return 0;
 }
 

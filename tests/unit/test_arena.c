@@ -502,6 +502,21 @@ static void exact_places(void **state)
 	put(p, 8 * PAGE);
 }
 
+/* A pipe may have its pages: when they cannot be mapped afresh they go. */
+static void moved_and_refused(void **state)
+{
+	char *p = get(2 * PAGE);
+
+	(void)state;
+	memset(p, 'm', 2 * PAGE);
+	arena_alter((uintptr_t)p, PAGE, MARK_MOVED);
+	refuse.mmap = true;
+	put(p, PAGE);
+	refuse.mmap = false;
+	assert_true(is_filled(p, PAGE, 0));
+	put(p + PAGE, PAGE);
+}
+
 static void claims(void **state)
 {
 	char *p = get(8 * PAGE);
@@ -848,6 +863,7 @@ int main(void)
 		TEST(pieces_become_one),
 		TEST(pieces_that_are_counted),
 		TEST(exact_places),
+		TEST(moved_and_refused),
 		TEST(claims),
 		TEST(claims_of_much),
 		TEST(refills),
