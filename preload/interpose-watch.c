@@ -97,7 +97,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
-	if (request == UFFDIO_REGISTER && arg) {
+	/* The kernel looks at 32 bits of it. */
+	if ((uint32_t)request == UFFDIO_REGISTER && arg) {
 		const struct uffdio_register *want = arg;
 
 		alter_if_whole(want->range.start, want->range.len);
