@@ -80,7 +80,7 @@ tap_ok "reports each second" with LLFREE_STATS=json LLFREE_STATS_INTERVAL=1 \
 tap_ok "and at the end" reports "exit|_exit" 1
 
 # Signals as fast as they can come, to threads that are busy with memory; two
-# such processes, and one file.
+# such processes, of which one has closed all that was open, and one file.
 cat >"$tmp/storm.c" <<'EOT'
 #include <pthread.h>
 #include <signal.h>
@@ -105,10 +105,13 @@ static void *churn(void *arg)
 	}
 	return arg;
 }
-int main(void)
+int main(int argc, char **argv)
 {
 	pthread_t threads[2];
 
+	(void)argv;
+	for (int fd = 0; fd < 1024 && argc > 1; fd++)
+		close(fd);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, churn, NULL);
 	for (int i = 0; i < 200; i++) {
@@ -130,7 +133,7 @@ storm() {
 	# shellcheck disable=SC2086 # a command
 	{
 		$with_storm & other=$!
-		$with_storm
+		$with_storm closed
 	}
 	status=$?
 	wait "$other" || status=$?
