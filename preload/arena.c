@@ -121,14 +121,14 @@ ll_stats_t arena_tree_stats(size_t tree)
 /* ------------------------------------------------------------------------ */
 /* Trees                                                                     */
 
-static long map_fresh(size_t tree)
+static long map_fresh(size_t tree, int prot)
 {
 	void *addr = address_of(arena_tree(tree).first);
 	long at;
 
 	if (arena.reserved)
-		return arena.os->mprotect(addr, LLFREE_ALIGN, READ_WRITE);
-	at = arena.os->mmap(addr, LLFREE_ALIGN, READ_WRITE,
+		return arena.os->mprotect(addr, LLFREE_ALIGN, prot);
+	at = arena.os->mmap(addr, LLFREE_ALIGN, prot,
 			    FRESH | MAP_FIXED_NOREPLACE, -1, 0);
 	if (at == (long)addr)
 		return 0;
@@ -139,10 +139,27 @@ static long map_fresh(size_t tree)
 	return -EEXIST;
 }
 
+/* While all is locked: without access, and unlocked again, since what of it is
+ * served will be mapped afresh. */
+static long tree_map_locked(size_t tree)
+{
+	struct span s = arena_tree(tree);
+	long failed = map_fresh(tree, PROT_NONE);
+
+	if (failed)
+		return failed;
+	arena.os->munlock(address_of(s.first), bytes_of(s));
+	mark_set(arena.marks, MARK_ALTERED, s);
+	return 0;
+}
+
 static long tree_map(size_t tree)
 {
-	long failed = map_fresh(tree);
+	long failed;
 
+	if (arena_is_locked())
+		return tree_map_locked(tree);
+	failed = map_fresh(tree, READ_WRITE);
 	if (!failed)
 		page_advise(arena_tree(tree));
 	return failed;
@@ -353,6 +370,9 @@ static bool hand_over(struct span s, size_t head, enum fill fill)
 {
 	size_t dirty = mark_count(arena.marks, MARK_DIRTY, s);
 
+	/* Mapped afresh it is locked as all that comes now. */
+	if (arena_is_locked())
+		mark_set(arena.marks, MARK_ALTERED, s);
 	if (!remap_altered(s)) {
 		arena_deallocate(s);
 		return false;
@@ -458,7 +478,7 @@ bool arena_get_at(uintptr_t addr, size_t len)
 	struct span got;
 
 	if (addr - arena_range.base >= arena_range.bytes ||
-	    span_end(want) > arena.frames || arena_is_locked())
+	    span_end(want) > arena.frames)
 		return false;
 	if (!limit_take(want.count, 0))
 		return false;

@@ -224,8 +224,9 @@ bool arena_is_free(uintptr_t addr, size_t len);
  */
 void arena_close_free(void);
 void arena_locked(void);
-/* From now on what is mapped is locked at once: nothing is served, or served
- * again. What was so before. */
+/* From now on what is mapped is locked at once: nothing is served but at places
+ * asked for (arena_get_at), mapped afresh, and nothing again. What was so
+ * before. */
 bool arena_lock_all(bool all);
 
 /*

@@ -170,6 +170,8 @@ static void op_lock_all(struct world *w)
 	w->beside_others = true;
 	some(w, 12);
 	w->beside_others = false;
+	if (chance(w, 50))
+		op_heap(w);
 	say(w, "show(munlockall());");
 	errno = UNTOUCHED;
 	came_number(w, munlockall());

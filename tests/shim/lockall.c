@@ -57,7 +57,7 @@ static void current(void)
 
 static void future(void)
 {
-	char *before = map(MIB), *p;
+	char *before = map(MIB), *p, *heap;
 	unsigned char vec[256];
 	bool good = true;
 
@@ -71,6 +71,10 @@ static void future(void)
 	ok(good && all_bytes(p, MIB, 0),
 	   "MCL_FUTURE: what is mapped is resident and zero");
 	ok(all_bytes(before, MIB, 'b'), "what was there stays");
+	heap = sbrk(MIB);
+	ok(heap != (void *)-1 && all_bytes(heap, MIB, 0) &&
+		   sbrk(-(intptr_t)MIB) != (void *)-1,
+	   "the heap grows");
 	ok(mmap(before, MIB / 2, PROT_READ | PROT_WRITE,
 		MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == before &&
 		   all_bytes(before, MIB / 2, 0) &&
