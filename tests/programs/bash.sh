@@ -7,7 +7,7 @@
 . "$srcdir/tests/programs/program.sh"
 
 needs bash
-forks=$(size 1000 3000)
+forks=$(size 600 3000)
 
 run() {
 	bash "$work/bash.bash" "$forks"

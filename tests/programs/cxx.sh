@@ -8,7 +8,7 @@
 . "$srcdir/tests/programs/program.sh"
 
 needs g++
-optimise=$(size -O1 -O3)
+optimise=$(size -O0 -O3)
 scale=$(size 1 10)
 
 compile() {
