@@ -4,12 +4,13 @@
 #
 # run.sh [WORD]...
 # Shows that the tests can fail: applies each deliberate defect in this folder
-# (or only those with a WORD in their name) to a copy of lib/, alone, and runs
-# the check that it names, which must fail. make check-mutants runs this.
+# (or only those with a WORD in their name) to a copy of lib/ and preload/,
+# alone, and runs the check that it names, which must fail. make check-mutants
+# runs this.
 #
-# A defect is NUMBER-NAME.patch (two or three digits): a diff below lib/, after
-# comments that say what is wrong and what finds it, as a path in the source
-# tree and either
+# A defect is NUMBER-NAME.patch (two or three digits): a diff below lib/ or
+# preload/, after comments that say what is wrong and what finds it, as a path
+# in the source tree and either
 #
 #   # caught by: tests/unit/NAME [COMPILER FLAG]...
 #   # caught by: tests/model/interleavings FAMILY
