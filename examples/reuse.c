@@ -6,7 +6,8 @@
  * kernel has to provide and zero fresh pages each time; under the preload
  * library they stay mapped and are used again:
  *
- *   ./reuse; LLFREE_STATS=1 LD_PRELOAD=./libllfree-preload.so ./reuse
+ *   examples/reuse
+ *   LLFREE_STATS=1 LD_PRELOAD=./libllfree-preload.so examples/reuse
  *
  *   reuse [KIB [ROUNDS]]   the size of a mapping, and how many
  */

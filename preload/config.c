@@ -125,9 +125,9 @@ static const struct setting {
 		.max = 16 * TIB,
 		.fallback = "64G",
 		.offset = offsetof(struct config, arena),
-		.help = "address space for memory that is served, at most as "
-			"much as the machine has memory; it costs memory only "
-			"where it is used",
+		.help = "address space for memory that is served, at most "
+			"what the machine has in memory and swap; it costs "
+			"memory only where it is used",
 	},
 	{
 		.name = PREFIX "MAX_REGION",
