@@ -166,8 +166,9 @@ static const struct setting {
 		.max = 24 * 3600 * 1000,
 		.fallback = "10000",
 		.offset = offsetof(struct config, decay_ms),
-		.help = "milliseconds until freed memory that was not used "
-			"again goes back to the kernel; 0: at once",
+		.help = "milliseconds until freed memory that was kept, and "
+			"not used again, goes back to the kernel; 0: none is "
+			"kept",
 	},
 	{
 		.name = PREFIX "BACKGROUND",
