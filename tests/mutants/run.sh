@@ -64,7 +64,7 @@ build_library() {
 	object "preload/real-$(uname -m).c"
 	# shellcheck disable=SC2086 # several words each
 	$CC -shared $objects -o "$tmp/build/.libs/libllfree-preload.so" \
-		-Wl,-z,now -Wl,-Bsymbolic-functions \
+		-Wl,-z,now -Wl,-z,initfirst -Wl,-Bsymbolic-functions \
 		-Wl,--version-script="$srcdir/preload/preload.map"
 }
 
