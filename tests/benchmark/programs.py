@@ -102,7 +102,7 @@ def settings():
     jemalloc = library("libjemalloc.so.2")
     mimalloc = library("libmimalloc.so.2.0", "libmimalloc.so.2")
     found = {"alone": ([], {}), "llfree": ([SHIM], {})}
-    found["llfree, huge pages"] = ([SHIM], {"LLFREE_THP": "always"})
+    found["llfree huge pages"] = ([SHIM], {"LLFREE_THP": "always"})
     if jemalloc:
         found["jemalloc"] = ([jemalloc], {})
         found["jemalloc on llfree"] = ([jemalloc, SHIM], {})
