@@ -160,11 +160,6 @@ static inline bool is_error(long result)
 	return result < 0 && result >= -4095;
 }
 
-/* arena-start.c */
-
-/* Whether nothing is mapped there. */
-bool arena_is_vacant(uintptr_t base, size_t bytes);
-
 /* arena-class.c */
 
 /* A tree's class, and a request's; of the first two also llfree_simple_request
@@ -183,7 +178,7 @@ llfree_classing_t arena_classing(size_t cores);
  * there are none. */
 struct span arena_allocate(frame_id_optional_t at, size_t count);
 void arena_deallocate(struct span s);
-/* Trees that are not ours yet are someone else's. */
+/* Of trees that are not ours yet: never will be. */
 void arena_disown(uintptr_t addr, size_t len);
 /* The exact figures of the tree, as llfree_stats_at. */
 ll_stats_t arena_tree_stats(size_t tree);

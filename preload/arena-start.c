@@ -48,7 +48,8 @@ static size_t round_up(size_t value, size_t to)
 	return (value + to - 1) / to * to;
 }
 
-bool arena_is_vacant(uintptr_t base, size_t bytes)
+/* Whether nothing is mapped there. */
+static bool is_vacant(uintptr_t base, size_t bytes)
 {
 	long at = arena.os->mmap((void *)base, bytes, PROT_NONE,
 				 FRESH | MAP_FIXED_NOREPLACE, -1, 0);
@@ -79,7 +80,7 @@ static bool place_far(uintptr_t hint, size_t bytes, bool limited)
 		places = 1 << 13;
 	base = round_up(space / 16 * 13, LLFREE_ALIGN);
 	base += places ? at % places * LLFREE_ALIGN : 0;
-	if (!arena_is_vacant(base, limited ? LLFREE_ALIGN : bytes))
+	if (!is_vacant(base, limited ? LLFREE_ALIGN : bytes))
 		return false;
 	arena_range.base = base;
 	return true;

@@ -247,54 +247,13 @@ void arena_forget_threads(void)
 	turn_forget();
 }
 
-/* Someone else's tree, in which nothing is mapped any more: as if it had never
- * been. If others come to it meanwhile, the kernel will say so. */
-static void regain(size_t tree)
-{
-	struct take take = mark_take(arena.marks, arena_tree(tree));
-	uint8_t state = TREE_FOREIGN;
-	struct span run;
-
-	while ((run = mark_take_next(&take)).count) {
-		__atomic_fetch_sub(&arena.lost, run.count, __ATOMIC_RELAXED);
-		arena_deallocate(run);
-	}
-	tree_change(tree, &state, TREE_OFF);
-}
-
-/* What the program has unmapped, and was not ours. */
-static void regain_trees(uintptr_t addr, size_t len)
-{
-	size_t first, last;
-
-	if (!arena_touches(addr, len) || arena.reserved)
-		return;
-	first = frame_of(addr > arena_range.base ? addr : arena_range.base);
-	last = frame_of(addr + len - 1);
-	last = last < arena.frames ? last : arena.frames - 1;
-	for (size_t t = first / LLFREE_TREE_SIZE; t <= last / LLFREE_TREE_SIZE;
-	     t++)
-		if (arena_tree_state(t) == TREE_FOREIGN &&
-		    arena_is_vacant((uintptr_t)address_of(arena_tree(t).first),
-				    LLFREE_ALIGN))
-			regain(t);
-}
-
 enum bring { BROUGHT, BRING_AGAIN, BRING_REFUSED };
-
-/* The mark, which means nothing as long as the tree is not ours, is what
- * regain takes. */
-static void lose_theirs(struct span s)
-{
-	lose(s.count);
-	mark_set(arena.marks, MARK_LIVE, s);
-}
 
 static void lose_free(struct span s)
 {
 	if (s.count &&
 	    arena_allocate(frame_id_some(frame_id(s.first)), s.count).count)
-		lose_theirs(s);
+		lose(s.count);
 }
 
 /* Frames of a tree that is not ours stay allocated: never again theirs. So do
@@ -306,7 +265,7 @@ static void drop_foreign(struct span s, size_t tree)
 	arena_deallocate(span_before(s, theirs.first));
 	arena_deallocate(span_from(s, span_end(theirs)));
 	s = span_before(span_from(s, theirs.first), span_end(theirs));
-	lose_theirs(s);
+	lose(s.count);
 	lose_free(span_before(theirs, s.first));
 	lose_free(span_from(theirs, span_end(s)));
 }
@@ -613,8 +572,6 @@ long arena_unmap(uintptr_t addr, size_t len, struct arena_tally *tally)
 			continue;
 		failed = arena.os->munmap((void *)at, part.len);
 		tally->kernel += failed ? 0 : part.len;
-		if (!failed)
-			regain_trees(at, part.len);
 	}
 	for (uintptr_t at = addr; at < end && !failed; at += part.len) {
 		part = arena_place(at, end);

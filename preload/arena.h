@@ -10,8 +10,7 @@
  * mapped, readable and writable, and stay so (see arena_trim). So the process
  * is charged for what it uses only, limits on its address space keep their
  * meaning, and all the addresses of other trees are as they would be without
- * us. If someone else got there first, the tree is not used, until the program
- * has unmapped all that is there.
+ * us. If someone else got there first, the tree is never used.
  *
  *	base                                            base + bytes
  *	| ours (online) | not ours yet | someone else's | ... |

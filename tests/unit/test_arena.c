@@ -844,34 +844,6 @@ static void same_trees_again(void **state)
 	assert_int_equal(after.online, before.online);
 }
 
-/* What others have left can be served again. Last: all other tests have one
- * tree. */
-static void trees_that_were_left(void **state)
-{
-	struct arena_tally tally = { 0, 0 };
-	struct arena_figures f;
-	char *all[TREES * TREE / HUGE];
-	uintptr_t second = arena_range.base + TREE;
-	size_t count;
-
-	(void)state;
-	assert_true(real_mmap((void *)(second + PAGE), PAGE, RW,
-			      MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-			      0) == (long)(second + PAGE));
-	assert_int_equal(arena_unmap(arena_range.base - PAGE,
-				     2 * PAGE, &tally), 0);
-	assert_int_equal(arena_unmap(second, PAGE, &tally), 0);
-	arena_figures(&f);
-	assert_int_equal(f.lost, 2 * LLFREE_TREE_SIZE);
-	assert_int_equal(arena_unmap(second, 2 * TREE, &tally), 0);
-	arena_figures(&f);
-	assert_int_equal(f.lost, 0);
-	count = get_all(all, TREES * TREE / HUGE);
-	assert_int_equal(count, TREES * TREE / HUGE);
-	for (size_t i = 0; i < count; i++)
-		put(all[i], HUGE);
-}
-
 #define TEST(name) cmocka_unit_test_teardown(name, nothing_in_use)
 
 /* Its run-time library owns the addresses that the arena would live at. */
@@ -908,7 +880,6 @@ int main(void)
 		TEST(no_mapping_at_all),
 		TEST(same_trees_again),
 		TEST(awaited_tree),
-		TEST(trees_that_were_left),
 	};
 
 	if (__tsan_init) {
