@@ -180,6 +180,7 @@ void background_stop(const char *why)
 		     0, 0, 0);
 	for (unsigned tries = 0; !is_gone() && tries < STOP_TRIES; tries++)
 		real_give_way(tries);
+	background.pid = 0;
 	upkeep_by_thread(false);
 }
 
