@@ -34,7 +34,18 @@ bool arena_is_free(uintptr_t addr, size_t len)
 	return part.kind == PART_HOLE && part.len == len;
 }
 
-/* Makes free frames the program's, as they are. */
+static bool all_online(struct span s)
+{
+	size_t last = (span_end(s) - 1) / LLFREE_TREE_SIZE;
+
+	for (size_t t = s.first / LLFREE_TREE_SIZE; t <= last; t++)
+		if (arena_tree_state(t) != TREE_ONLINE)
+			return false;
+	return true;
+}
+
+/* Makes free frames the program's, as they are. A tree may have left before
+ * they were had; now none can. */
 static bool claim_frames(struct span s)
 {
 	struct span got;
@@ -43,6 +54,10 @@ static bool claim_frames(struct span s)
 	got = arena_allocate(frame_id_some(frame_id(s.first)), s.count);
 	if (!got.count)
 		return false;
+	if (!all_online(s)) {
+		arena_deallocate(s);
+		return false;
+	}
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
 	mark_set(arena.marks, MARK_LIVE, s);
 	limit_force(s.count);
@@ -99,16 +114,39 @@ static struct arena_claims claim_holes(uintptr_t addr, size_t len)
 }
 
 /* Whether the address space has such a range at all: what is mapped there is
- * the second thing that the kernel looks at. */
+ * the second thing that the kernel looks at. Up to a place that is mapped it
+ * has; beyond, that place is in what is asked for, so nothing gets mapped. */
 static bool is_range(uintptr_t addr, size_t len)
 {
-	long at = arena.os->mmap((void *)addr, len, PROT_NONE,
-				 FRESH | MAP_FIXED_NOREPLACE, -1, 0);
+	uintptr_t mapped = real_stack(), end = addr + len;
+	uintptr_t start = addr < mapped ? addr : mapped;
+	long at;
 
-	if (is_error(at))
-		return at == -EEXIST;
-	arena.os->munmap((void *)at, len);
-	return true;
+	if (end <= mapped)
+		return true;
+	at = arena.os->mmap((void *)start, end - start, PROT_NONE,
+			    FRESH | MAP_FIXED_NOREPLACE, -1, 0);
+	/* Kernels before 4.17 take the address for a hint. */
+	if (!is_error(at))
+		arena.os->munmap((void *)at, end - start);
+	return !is_error(at) || at == -EEXIST;
+}
+
+/* Whoever brings a tree online that this is about to lie in has mapped it, or
+ * soon has: only then is there something to claim. */
+static void await_trees(uintptr_t addr, size_t len)
+{
+	uintptr_t base = arena_range.base, end = addr + len;
+	unsigned tries = 0;
+
+	addr = addr > base ? addr : base;
+	end = end < base + arena_range.bytes ? end : base + arena_range.bytes;
+	addr -= (addr - base) % LLFREE_ALIGN;
+	for (; addr < end; addr += LLFREE_ALIGN)
+		while (arena_is_coming(frame_of(addr) / LLFREE_TREE_SIZE) &&
+		       ++tries < CLAIM_TRIES)
+			if (!real_is_modest())
+				arena.os->give_way(tries);
 }
 
 struct arena_claims arena_claim(uintptr_t addr, size_t len)
@@ -117,6 +155,7 @@ struct arena_claims arena_claim(uintptr_t addr, size_t len)
 
 	if (!arena_touches(addr, len) || !is_range(addr, len))
 		return claims;
+	await_trees(addr, len);
 	claims = claim_holes(addr, len);
 	arena_alter(addr, len, MARK_ALTERED);
 	return claims;

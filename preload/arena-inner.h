@@ -121,6 +121,14 @@ static inline uint8_t arena_tree_state(size_t tree)
 	return __atomic_load_n(&arena.tree_states[tree], __ATOMIC_ACQUIRE);
 }
 
+/* Someone brings it online. */
+static inline bool arena_is_coming(size_t tree)
+{
+	uint8_t state = arena_tree_state(tree);
+
+	return state >= TREE_BRINGING && state < TREE_OVERDUE;
+}
+
 static inline bool arena_is_locked(void)
 {
 	return __atomic_load_n(&arena.lock_all, __ATOMIC_ACQUIRE);
@@ -225,6 +233,9 @@ bool seam_mend(size_t tree);
 
 /* Free frames, for a moment, from the allocator; its trees stay as they are. */
 bool purge_borrow(struct span s);
+/* So many huge frames, from the first on, may be borrowed by a call about this
+ * frame: not the heap's, which may be about to grow in another thread. */
+size_t purge_within_reach(size_t frame);
 void purge_give_back(struct span s);
 
 void purge_set_up(void);

@@ -16,7 +16,9 @@ static bool tree_leave(size_t tree)
 
 	if (!arena_allocate(frame_id_some(frame_id(s.first)), s.count).count)
 		return false;
-	if (arena.os->munmap(address_of(s.first), bytes_of(s))) {
+	/* It may have left meanwhile, and someone else is there now. */
+	if (!frame_online(s.first) ||
+	    arena.os->munmap(address_of(s.first), bytes_of(s))) {
 		arena_deallocate(s);
 		return false;
 	}
@@ -43,10 +45,11 @@ static bool trim_tree(size_t tree, bool (*others)(size_t tree))
 
 bool arena_trim(void)
 {
+	size_t trees = purge_within_reach(0) / LLFREE_TREE_CHILDREN;
 	bool trimmed = false;
 
 	arena_hold();
-	for (size_t t = 0; t < arena.trees; t++)
+	for (size_t t = 0; t < trees; t++)
 		trimmed = trim_tree(t, seam_mend) || trimmed;
 	arena_release();
 	return trimmed;

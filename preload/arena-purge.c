@@ -157,7 +157,7 @@ static size_t purge_huge(size_t huge, unsigned marks, enum extent extent,
 /* A hand that goes round                                                    */
 
 /* The number of huge frames that may be borrowed by a call about `frame`. */
-static size_t within_reach(size_t frame)
+size_t purge_within_reach(size_t frame)
 {
 	size_t border = span_end(arena.pools[POOL_REGIONS].frames);
 
@@ -217,7 +217,7 @@ void purge_excess(struct span changed)
 
 	if (__builtin_expect(!wanted, 1) || arena_is_locked())
 		return;
-	all = within_reach(changed.first);
+	all = purge_within_reach(changed.first);
 	if (wanted > changed.count + AHEAD)
 		wanted = changed.count + AHEAD;
 	if (purge_some(all, WHOLE, wanted) < wanted)
@@ -283,7 +283,7 @@ void arena_age(uint64_t now, size_t budget)
 			__atomic_store_n(&aging.hand, end, __ATOMIC_RELAXED);
 			break;
 		}
-		cost = age_huge(huge, within_reach(0)) ? ARENA_PURGE : 1;
+		cost = age_huge(huge, purge_within_reach(0)) ? ARENA_PURGE : 1;
 		budget -= cost < budget ? cost : budget;
 	}
 }

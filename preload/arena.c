@@ -204,8 +204,7 @@ static void tree_settle(size_t tree, long failed)
 static void tree_await(size_t tree)
 {
 	for (unsigned tries = 1;
-	     tries <= AWAIT_TRIES && arena_tree_state(tree) < TREE_OVERDUE;
-	     tries++)
+	     tries <= AWAIT_TRIES && arena_is_coming(tree); tries++)
 		if (!real_is_modest())
 			arena.os->give_way(tries);
 }

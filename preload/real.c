@@ -84,6 +84,11 @@ uint64_t real_clock_ms(void)
 	       1;
 }
 
+uintptr_t real_stack(void)
+{
+	return getauxval(AT_RANDOM) & ~(real_page_size() - 1);
+}
+
 static bool modest;
 
 void real_be_modest(void)

@@ -75,6 +75,10 @@ void real_give_way(unsigned tries);
 
 /* Memory */
 
+/* A page of the first thread's stack: mapped as long as the process lives, and
+ * above the arena. */
+uintptr_t real_stack(void);
+
 static inline long real_mmap(void *addr, size_t len, int prot, int flags,
 			     int fd, off_t offset)
 {
