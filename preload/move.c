@@ -160,16 +160,14 @@ static long move_piece(uintptr_t from, size_t len, uintptr_t to, size_t new_len)
 				      (void *)to);
 }
 
-/* Whether it is one mapping, with something behind it, as a rule: the kernel
- * looks at that before it finds no room. */
-static bool is_piece(const struct move *m, uintptr_t from, size_t len)
+/* Whether it is one mapping: the kernel looks at that before it finds that the
+ * stack is in the way. */
+static bool is_piece(uintptr_t from, size_t len)
 {
-	long at = arena_kernel()->mremap((void *)from, len, len + m->page, 0,
-					 NULL);
+	size_t too_long = real_stack() + real_page_size() - from;
 
-	if (!real_failed(at))
-		arena_kernel()->munmap((void *)(from + len), m->page);
-	return at != -EFAULT;
+	return arena_kernel()->mremap((void *)from, len, too_long, 0, NULL) !=
+	       -EFAULT;
 }
 
 static bool are_pieces(const struct move *m)
@@ -179,7 +177,7 @@ static bool are_pieces(const struct move *m)
 
 	for (uintptr_t from = m->old; from < end; from += len) {
 		len = arena_piece(from, end - from);
-		if (!is_piece(m, from, len))
+		if (!is_piece(from, len))
 			return false;
 	}
 	return true;
@@ -196,17 +194,14 @@ static void move_back(const struct move *m, uintptr_t end)
 }
 
 /*
- * To m->fixed, what the kernel does not move as one: by the pieces that it may
- * be in because of us, the last of which grows. Not if one of these is several
- * mappings to the program as well.
+ * To m->fixed, what the kernel does not move as one: by the pieces that it is
+ * in because of us, the last of which grows.
  */
 static long move_pieces(const struct move *m)
 {
 	uintptr_t end = m->old + m->old_len;
 	size_t len;
 
-	if (!are_pieces(m))
-		return -EFAULT;
 	for (uintptr_t from = m->old; from < end; from += len) {
 		size_t done = from - m->old;
 		long at;
@@ -231,24 +226,39 @@ static bool in_pieces(const struct move *m)
 	return m->old_len && arena_piece(m->old, m->old_len) < m->old_len;
 }
 
+/* What the kernel keeps apart is not even tried: before it says so, some kernels
+ * unmap the place to move to, which then is anyone's. */
+static bool must_copy_out(const struct move *m)
+{
+	return may_copy_out(m) && !is_piece(m->old, m->old_len);
+}
+
+static bool must_move_pieces(const struct move *m)
+{
+	return m->flags == TO_PLACE && m->old_len <= m->new_len &&
+	       in_pieces(m) && !is_piece(m->old, m->old_len) && are_pieces(m);
+}
+
 static long move_by_kernel(const struct move *m)
 {
+	bool copies = must_copy_out(m);
 	struct arena_claims claims = { 0 };
 	long at;
 
 	if (!is_mapped(m->old, m->old_len ? m->old_len : m->page))
 		return -EFAULT;
-	if (m->flags & MREMAP_FIXED)
+	if (m->flags & MREMAP_FIXED && !m->own)
 		claims = arena_claim(m->fixed, m->new_len);
-	at = by_kernel(m);
-	if (at == -EFAULT && may_copy_out(m))
-		return copy_out(m);
-	if (at == -EFAULT && m->flags == TO_PLACE &&
-	    m->old_len <= m->new_len && in_pieces(m))
-		at = move_pieces(m);
-	if (real_failed(at))
-		arena_claim_undo(&claims);
+	if (copies)
+		at = copy_out(m);
 	else
+		at = must_move_pieces(m) ? move_pieces(m) : by_kernel(m);
+	if (real_failed(at) && !m->own)
+		arena_claim_undo(&claims);
+	/* Then what it was copied from is free. */
+	if (copies)
+		return at;
+	if (!real_failed(at))
 		arena_claim((uintptr_t)at, m->new_len);
 	/* Also when it failed midway. */
 	if ((uintptr_t)at != m->old && !(m->flags & MREMAP_DONTUNMAP))
@@ -326,6 +336,7 @@ static long grow_pieces(const struct move *m)
 	long at;
 
 	within.flags |= MREMAP_FIXED;
+	within.own = true;
 	if (!in_pieces(m) || !are_pieces(m))
 		return -EFAULT;
 	if (!(m->flags & MREMAP_MAYMOVE))
@@ -334,8 +345,10 @@ static long grow_pieces(const struct move *m)
 	    ROUTE_SERVE)
 		return -ENOMEM;
 	at = move_by_kernel(&within);
-	if (real_failed(at))
+	if (real_failed(at)) {
+		arena_patch(within.fixed, m->new_len);
 		arena_free(within.fixed, m->new_len, LEAVE_DIRTY);
+	}
 	return at;
 }
 

@@ -15,6 +15,7 @@
 
 #include "preload/route.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct move {
 	uintptr_t fixed; /* with MREMAP_FIXED or _DONTUNMAP */
 	size_t page;
 	size_t max; /* longer regions are not served */
+	bool own; /* `fixed` has just been had for it: whoever did undoes that */
 };
 
 /* Whether the arena is concerned at all; if not, the kernel alone is. */
