@@ -55,7 +55,7 @@ passes() {
 	cat "$tmp/out" "$tmp/err"
 	return 1
 }
-for name in contents fork heap jumps lockall mremap placed races sandbox \
+for name in beside contents fork heap jumps lockall mremap placed races sandbox \
 	signals spawn threads unmap; do
 	tap_ok "$name" passes $name
 done

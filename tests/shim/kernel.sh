@@ -16,7 +16,7 @@ same() {
 	diff "$tmp/kernel" "$tmp/shim"
 }
 
-for name in advise alter contents decay errors fork full guards limits lockall \
+for name in advise alter beside contents decay errors fork full guards limits lockall \
 	mappings maps mremap placed sandbox signals spawn strict \
 	threads unmap warm; do
 	tap_ok "$name: the same as without the library" same "$name"
