@@ -67,29 +67,29 @@ static void heap_beside_refusals(void)
 
 /* ------------------------------------------------------------------------ */
 
-static bool has_own(char *p, char *const *kept)
+static bool has_own(char **p, char **const *kept)
 {
 	for (size_t i = 0; i < KEPT; i++)
 		if (kept[i] == p)
 			return false;
-	return p[0] == 0;
+	return !*p;
 }
 
 /* Single pages, each with its own address in it. */
 static void *keep_pages(void *good)
 {
-	static char *kept[KEPT];
+	static char **kept[KEPT];
 
 	for (size_t i = 0; !stop; i = (i + 1) % KEPT) {
-		char *old = kept[i];
+		char **old = kept[i];
 
 		kept[i] = NULL;
-		if (old && (memcmp(old, &old, sizeof(old)) || munmap(old, page)))
+		if (old && (*old != (char *)old || munmap(old, page)))
 			*(bool *)good = false;
-		old = map(page);
+		old = (char **)(void *)map(page);
 		if (!has_own(old, kept))
 			*(bool *)good = false;
-		memcpy(old, &old, sizeof(old));
+		*old = (char *)old;
 		kept[i] = old;
 	}
 	return good;
