@@ -333,6 +333,7 @@ static long relocate(const struct move *m, enum route *why)
 static long grow_pieces(const struct move *m)
 {
 	struct move within = *m;
+	enum route route;
 	long at;
 
 	within.flags |= MREMAP_FIXED;
@@ -341,9 +342,9 @@ static long grow_pieces(const struct move *m)
 		return -EFAULT;
 	if (!(m->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
-	if (arena_get_for(m->new_len, m->old_len, FILL_ANY, &within.fixed) !=
-	    ROUTE_SERVE)
-		return -ENOMEM;
+	route = arena_get_for(m->new_len, m->old_len, FILL_ANY, &within.fixed);
+	if (route != ROUTE_SERVE)
+		return route == ROUTE_MAX ? -ENOMEM : move_out(m);
 	at = move_by_kernel(&within);
 	if (real_failed(at)) {
 		arena_patch(within.fixed, m->new_len);
