@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
 
@@ -87,6 +88,20 @@ uint64_t real_clock_ms(void)
 uintptr_t real_stack(void)
 {
 	return getauxval(AT_RANDOM) & ~(real_page_size() - 1);
+}
+
+void *real_wiped_page(void)
+{
+	size_t page = real_page_size();
+	long at = real_mmap(NULL, page, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (real_failed(at))
+		return NULL;
+	if (!real_madvise((void *)at, page, MADV_WIPEONFORK))
+		return (void *)at;
+	real_munmap((void *)at, page);
+	return NULL;
 }
 
 static bool modest;

@@ -104,6 +104,10 @@ static inline long real_madvise(void *addr, size_t len, int advice)
 			    0);
 }
 
+/* A page of zeroes that a child of fork finds zeroed again, however it was
+ * forked; NULL where there is none (Linux 4.14). */
+void *real_wiped_page(void);
+
 static inline long real_mprotect(void *addr, size_t len, int prot)
 {
 	return real_syscall(SYS_mprotect, (long)addr, (long)len, prot, 0, 0, 0);

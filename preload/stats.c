@@ -5,7 +5,6 @@
 
 #include "preload/real.h"
 
-#include <sys/mman.h>
 
 #define SLOTS 64u
 #define LINE 64
@@ -48,25 +47,12 @@ static void clear_all(void)
 		slot_clear(&slots[__builtin_ctzll(mask)]);
 }
 
-/* A page of its own, if the kernel can clear it on fork (Linux 4.14). */
-static void life_place(void)
-{
-	size_t page = real_page_size();
-	long at = real_mmap(NULL, page, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-
-	if (real_failed(at))
-		return;
-	if (real_madvise((void *)at, page, MADV_WIPEONFORK)) {
-		real_munmap((void *)at, page);
-		return;
-	}
-	life = (struct life *)at;
-}
-
 void stats_start(void)
 {
-	life_place();
+	struct life *wiped = real_wiped_page();
+
+	if (wiped)
+		life = wiped;
 	life->pid = real_getpid();
 	__atomic_store_n(&life->state, LIFE_KNOWN, __ATOMIC_RELEASE);
 	stats_on = true;

@@ -33,11 +33,17 @@ static bool report_is_due(uint64_t now)
 					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
-static bool by_thread;
+/* In a page that is wiped on fork: no thread is there, whoever forked. */
+static bool in_place;
+static bool *by_thread = &in_place;
 
 void upkeep_by_thread(bool does)
 {
-	__atomic_store_n(&by_thread, does, __ATOMIC_RELAXED);
+	bool *wiped;
+
+	if (does && by_thread == &in_place && (wiped = real_wiped_page()))
+		by_thread = wiped;
+	__atomic_store_n(by_thread, does, __ATOMIC_RELAXED);
 }
 
 void upkeep_look(void)
@@ -45,7 +51,7 @@ void upkeep_look(void)
 	uint64_t now;
 
 	upkeep_calls = 0;
-	if (__atomic_load_n(&by_thread, __ATOMIC_RELAXED))
+	if (__atomic_load_n(by_thread, __ATOMIC_RELAXED))
 		return;
 	now = real_clock_ms();
 	if (!now)

@@ -26,7 +26,8 @@ void upkeep_start(const struct config *settings);
 /* Does what is due, unless a thread does. */
 void upkeep_look(void);
 
-/* From now on that thread does, or does no more. */
+/* From now on that thread does, or does no more. In a child of fork none does
+ * until this is called there. */
 void upkeep_by_thread(bool does);
 /* A portion, on that thread; milliseconds until the next, or UPKEEP_NEVER. */
 #define UPKEEP_NEVER UINT64_MAX

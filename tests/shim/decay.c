@@ -10,16 +10,6 @@
 #define MIB ((size_t)1 << 20)
 #define LARGE (32 * MIB)
 
-static size_t resident(void)
-{
-	FILE *statm = fopen("/proc/self/statm", "r");
-	size_t all = 0, pages = 0;
-
-	must(statm && fscanf(statm, "%zu %zu", &all, &pages) == 2);
-	fclose(statm);
-	return pages * page_size();
-}
-
 static void use(size_t len)
 {
 	char *p = map(len);

@@ -112,6 +112,17 @@ static MAYBE_UNUSED char *map(size_t len)
 	return map_flags(len, 0);
 }
 
+/* Bytes of the whole process. */
+static MAYBE_UNUSED size_t resident(void)
+{
+	FILE *statm = fopen("/proc/self/statm", "r");
+	size_t all = 0, pages = 0;
+
+	must(statm && fscanf(statm, "%zu %zu", &all, &pages) == 2);
+	fclose(statm);
+	return pages * page_size();
+}
+
 static MAYBE_UNUSED bool all_bytes(const char *p, size_t len, char value)
 {
 	for (size_t i = 0; i < len; i++)
