@@ -125,7 +125,6 @@ static enum leave move_tables(const struct move *m, uintptr_t to, size_t len)
 static long copy_out(const struct move *m)
 {
 	int flags = MAP_PRIVATE | MAP_ANONYMOUS;
-	size_t len = m->old_len < m->new_len ? m->old_len : m->new_len;
 	long at;
 
 	if (m->flags & MREMAP_FIXED)
@@ -134,7 +133,7 @@ static long copy_out(const struct move *m)
 				  PROT_READ | PROT_WRITE, flags, -1, 0);
 	if (real_failed(at))
 		return at;
-	copy_rest(m, (uintptr_t)at, len);
+	copy_rest(m, (uintptr_t)at, m->old_len);
 	if (m->flags & MREMAP_DONTUNMAP)
 		arena_kernel()->madvise((void *)m->old, m->old_len,
 					MADV_DONTNEED);
@@ -235,8 +234,8 @@ static bool must_copy_out(const struct move *m)
 
 static bool must_move_pieces(const struct move *m)
 {
-	return m->flags == TO_PLACE && m->old_len <= m->new_len &&
-	       in_pieces(m) && !is_piece(m->old, m->old_len) && are_pieces(m);
+	return m->flags == TO_PLACE && in_pieces(m) &&
+	       !is_piece(m->old, m->old_len) && are_pieces(m);
 }
 
 static long move_by_kernel(const struct move *m)
@@ -263,6 +262,26 @@ static long move_by_kernel(const struct move *m)
 	/* Also when it failed midway. */
 	if ((uintptr_t)at != m->old && !(m->flags & MREMAP_DONTUNMAP))
 		arena_refill(m->old, m->old_len);
+	return at;
+}
+
+/* What of ours gets shorter is moved as far as it stays; behind that may be
+ * anything, also nothing. That is unmapped last: nothing is lost by a failure. */
+static long move_elsewhere(const struct move *m)
+{
+	struct arena_tally tally = { 0, 0 };
+	struct move head = *m;
+	long at;
+
+	if (m->new_len >= m->old_len || !arena_touches(m->old, m->old_len))
+		return move_by_kernel(m);
+	head.old_len = m->new_len;
+	if (!are_pieces(&head))
+		return -EFAULT;
+	at = move_by_kernel(&head);
+	if (!real_failed(at))
+		arena_unmap(m->old + m->new_len, m->old_len - m->new_len,
+			    &tally);
 	return at;
 }
 
@@ -422,7 +441,7 @@ long move_region(const struct move *m, enum route *why)
 	}
 	if (m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) || !m->old_len) {
 		*why = ROUTE_FIXED;
-		return move_by_kernel(m);
+		return move_elsewhere(m);
 	}
 	return m->new_len <= m->old_len ? shrink(m) : grow(m, why);
 }

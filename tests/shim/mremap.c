@@ -177,6 +177,29 @@ static void fixed_other_length(void)
 	must(munmap(to, 16 * page) == 0);
 }
 
+/* What is behind the new length is unmapped, whatever it is. */
+static void fixed_shorter_with_hole(void)
+{
+	char *p = map(16 * page), *to = map(8 * page), *q;
+
+	number_pages(p, 16, 4);
+	must(munmap(p + 9 * page, 2 * page) == 0);
+	must(mprotect(p + 12 * page, page, PROT_READ) == 0);
+	q = mremap(p, 16 * page, 8 * page, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	ok(q == to && are_numbered(q, 8, 4) && is_unmapped(p, 16 * page),
+	   "fixed and shorter, with a hole in what is unmapped");
+	must(munmap(p, 16 * page) == 0);
+	must(munmap(to, 8 * page) == 0);
+	p = map(16 * page);
+	to = map(8 * page);
+	must(mprotect(p + 3 * page, page, PROT_READ) == 0);
+	q = mremap(p, 16 * page, 8 * page, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	ok(q == MAP_FAILED && errno == EFAULT && is_mapped(p, 8 * page),
+	   "fixed and shorter, of what the program keeps apart: EFAULT");
+	must(munmap(p, 16 * page) == 0);
+	must(munmap(to, 8 * page) == 0);
+}
+
 /* From one place of the arena to another. */
 static void fixed_inside(void)
 {
@@ -330,6 +353,21 @@ static void altered_after_growth(void)
 	must(munmap(behind, page) == 0);
 }
 
+static void altered_after_growth_shrinks(size_t pages)
+{
+	char *behind, *p = grown_and_read_only(&behind), *q;
+	char *to = map(pages * page);
+
+	q = mremap(p, 300 * page, pages * page, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   to);
+	ok(q == to && is_read_only(q, pages, pages) &&
+		   is_unmapped(p, 300 * page),
+	   "what has grown and was altered moves, of 300 pages %zu", pages);
+	must(munmap(to, pages * page) == 0);
+	must(munmap(p, 300 * page) == 0);
+	must(munmap(behind, page) == 0);
+}
+
 /* Fresh memory in the middle is as good as the rest. */
 static void replaced_grows(void)
 {
@@ -420,12 +458,16 @@ int main(void)
 	fixed(2);
 	fixed(700);
 	fixed_other_length();
+	fixed_shorter_with_hole();
 	fixed_inside();
 	dontunmap();
 	dontunmap_moved();
 	errors();
 	altered();
 	altered_after_growth();
+	altered_after_growth_shrinks(299);
+	altered_after_growth_shrinks(128);
+	altered_after_growth_shrinks(5);
 	replaced_grows();
 	altered_in_place();
 	altered_shrinks();
