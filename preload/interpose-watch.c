@@ -6,6 +6,7 @@
  * carries them out is the next function of that name, which may be another
  * preloaded library's.
  */
+#include "preload/alter.h"
 #include "preload/arena.h"
 #include "preload/background.h"
 #include "preload/real.h"
@@ -25,7 +26,17 @@
 #define PR_SET_VMA 0x53564d41
 #endif
 
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+
+/* Not declared by older C libraries. */
+ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
+			int advice, unsigned flags);
+
 static struct {
+	ssize_t (*process_madvise)(int, const struct iovec *, size_t, int,
+				   unsigned);
 	ssize_t (*vmsplice)(int, const struct iovec *, size_t, unsigned);
 	int (*ioctl)(int, unsigned long, ...);
 	int (*prctl)(int, ...);
@@ -33,6 +44,7 @@ static struct {
 
 static __attribute__((constructor)) void find_next(void)
 {
+	*(void **)&next.process_madvise = dlsym(RTLD_NEXT, "process_madvise");
 	*(void **)&next.vmsplice = dlsym(RTLD_NEXT, "vmsplice");
 	*(void **)&next.ioctl = dlsym(RTLD_NEXT, "ioctl");
 	*(void **)&next.prctl = dlsym(RTLD_NEXT, "prctl");
@@ -45,10 +57,7 @@ static size_t pages_of(size_t len)
 	return (len + mask) & ~mask;
 }
 
-/* Pages that a pipe holds must not be served to anyone while it does: a fresh
- * mapping, when they are freed, leaves them to it. */
-EXPORT ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
-			unsigned flags)
+static void alter_parts(const struct iovec *parts, size_t count, enum mark mark)
 {
 	for (size_t i = 0; parts && i < count && count <= IOV_MAX; i++) {
 		uintptr_t at = (uintptr_t)parts[i].iov_base;
@@ -56,8 +65,28 @@ EXPORT ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
 		size_t len = pages_of(parts[i].iov_len + (at - start));
 
 		if (arena_touches(start, len) && start + len > start)
-			arena_alter(start, len, MARK_MOVED);
+			arena_alter(start, len, mark);
 	}
+}
+
+/* Of whatever process: another one's addresses may be ours by chance only. */
+EXPORT ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
+			       int advice, unsigned flags)
+{
+	if (alter_by_advice(advice))
+		alter_parts(parts, count, MARK_ALTERED);
+	if (next.process_madvise)
+		return next.process_madvise(fd, parts, count, advice, flags);
+	return real_result(real_syscall(SYS_process_madvise, fd, (long)parts,
+					(long)count, advice, flags, 0));
+}
+
+/* Pages that a pipe holds must not be served to anyone while it does: a fresh
+ * mapping, when they are freed, leaves them to it. */
+EXPORT ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
+			unsigned flags)
+{
+	alter_parts(parts, count, MARK_MOVED);
 	if (next.vmsplice)
 		return next.vmsplice(fd, parts, count, flags);
 	return real_result(real_syscall(SYS_vmsplice, fd, (long)parts,

@@ -195,6 +195,26 @@ static void alter_guard(char *p)
 	advise(p + page, 102); /* MADV_GUARD_INSTALL, Linux 6.13 */
 }
 
+/* Older C libraries have them for the kernel only, or in another library. */
+ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
+			int advice, unsigned flags) __attribute__((weak));
+long mbind(void *at, unsigned long len, int mode, const unsigned long *nodes,
+	   unsigned long max, unsigned flags) __attribute__((weak));
+
+/* EINVAL before Linux 6.13. */
+static void alter_process(char *p)
+{
+	struct iovec parts[] = { { p, page }, { p + 2 * page, 2 * page } };
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+
+	must(fd >= 0 || errno == ENOSYS);
+	if (process_madvise && fd >= 0)
+		must(process_madvise(fd, parts, 2, MADV_DONTFORK, 0) ==
+			     (ssize_t)(3 * page) ||
+		     errno == EINVAL || errno == ENOSYS);
+	close(fd);
+}
+
 static void alter_fixed(char *p)
 {
 	must(mmap(p + page, page, PROT_READ,
@@ -237,6 +257,7 @@ static void alterations(void)
 		{ "MADV_RANDOM", alter_random },
 		{ "MADV_SEQUENTIAL", alter_sequential },
 		{ "MADV_GUARD_INSTALL", alter_guard },
+		{ "process_madvise", alter_process },
 		{ "MAP_FIXED, private", alter_fixed },
 		{ "MAP_FIXED, shared", alter_shared },
 		{ "MAP_FIXED, a file", alter_file },
