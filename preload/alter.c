@@ -70,7 +70,7 @@ long alter_range(const struct alter *a)
 	uintptr_t end = a->addr + a->len;
 	size_t mask = real_page_size() - 1;
 	struct arena_part part;
-	long result = 0;
+	long result = a->holes == HOLES_PASS ? -a->hole_error : 0;
 
 	if (!arena_touches(a->addr, a->len) || (a->addr | end) & mask ||
 	    end < a->addr)
@@ -80,9 +80,10 @@ long alter_range(const struct alter *a)
 
 		part = stretch(at, end);
 		failed = part_of(a, &part);
-		if (failed && (!a->skips_holes || failed != -a->hole_error))
+		if (failed &&
+		    (a->holes == HOLES_END || failed != -a->hole_error))
 			return failed;
-		if (failed)
+		if (!failed == (a->holes == HOLES_PASS))
 			result = failed;
 	}
 	return result;
@@ -127,8 +128,10 @@ bool alter_by_advice(int advice)
 	}
 }
 
-bool alter_skips_holes(int advice)
+enum alter_holes alter_holes(int advice)
 {
-	return advice != ADVICE_POPULATE_READ &&
-	       advice != ADVICE_POPULATE_WRITE;
+	return advice == ADVICE_POPULATE_READ ||
+			       advice == ADVICE_POPULATE_WRITE ?
+		       HOLES_END :
+		       HOLES_FAIL;
 }

@@ -13,13 +13,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* What free memory of the arena does to a call: ends it, makes it fail in the
+ * end, or only if there is nothing else. */
+enum alter_holes { HOLES_END, HOLES_FAIL, HOLES_PASS };
+
 struct alter {
 	long number; /* of the system call: (addr, len, args...) */
 	long args[4];
 	uintptr_t addr;
 	size_t len;
 	bool alters;
-	bool skips_holes; /* goes on behind a hole, and fails at the end */
+	enum alter_holes holes;
 	int hole_error; /* positive errno */
 };
 
@@ -29,7 +33,6 @@ long alter_range(const struct alter *alter);
 /* Whether some of the range is a hole that only we know of. */
 bool alter_meets_hole(const struct alter *alter);
 
-/* Whether this advice changes more than contents, and whether the kernel goes
- * on behind a hole. */
+/* Whether this advice changes more than contents, and what holes do to it. */
 bool alter_by_advice(int advice);
-bool alter_skips_holes(int advice);
+enum alter_holes alter_holes(int advice);

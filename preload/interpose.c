@@ -24,6 +24,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/mempolicy.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -414,7 +415,7 @@ static long advise(void *addr, size_t len, int advice)
 		.addr = (uintptr_t)addr,
 		.len = length(len),
 		.alters = alter_by_advice(advice),
-		.skips_holes = alter_skips_holes(advice),
+		.holes = alter_holes(advice),
 		.hole_error = ENOMEM,
 	};
 
@@ -518,7 +519,7 @@ EXPORT int msync(void *addr, size_t len, int flags)
 		.args = { flags },
 		.addr = (uintptr_t)addr,
 		.len = length(len),
-		.skips_holes = true,
+		.holes = HOLES_FAIL,
 		.hole_error = ENOMEM,
 	};
 
@@ -538,6 +539,7 @@ EXPORT long mbind(void *addr, unsigned long len, int mode,
 		.addr = (uintptr_t)addr,
 		.len = length(len),
 		.alters = true,
+		.holes = mode == MPOL_DEFAULT ? HOLES_PASS : HOLES_END,
 		.hole_error = EFAULT,
 	};
 

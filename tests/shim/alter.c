@@ -405,6 +405,29 @@ static void shared_memory(void)
 	shmctl(id, IPC_RMID, NULL);
 }
 
+static long bind_pages(char *p, size_t len, int mode)
+{
+	return mbind ? mbind(p, len, mode, NULL, 0, 0) :
+		       syscall(SYS_mbind, p, len, mode, NULL, 0, 0);
+}
+
+/* MPOL_DEFAULT may be asked for across holes. */
+static void bound(void)
+{
+	char *p = map(PAGES * page);
+
+	must(munmap(p, page) == 0);
+	must(munmap(p + 3 * page, page) == 0);
+	if (bind_pages(p + page, page, 0))
+		skip("mbind across holes", "not in this kernel");
+	else
+		ok(succeeds(bind_pages(p, PAGES * page, 0)) &&
+			   fails_with(bind_pages(p, page, 0), EFAULT) &&
+			   fails_with(bind_pages(p, PAGES * page, 99), EINVAL),
+		   "mbind across holes");
+	must(munmap(p, PAGES * page) == 0);
+}
+
 int main(void)
 {
 	page = page_size();
@@ -415,6 +438,7 @@ int main(void)
 	fixed_over_free();
 	fixed_that_fails();
 	shared_memory();
+	bound();
 	in_a_pipe();
 	watched();
 	return done();
