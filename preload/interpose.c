@@ -561,17 +561,31 @@ EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t page,
 	return altered(&alter);
 }
 
-/* Over something that is mapped only with SHM_REMAP. */
+/* 0 when there is none. */
+static size_t segment_length(int id)
+{
+	struct shmid_ds ds;
+
+	return real_syscall(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0) ?
+		       0 :
+		       whole_pages(ds.shm_segsz);
+}
+
+/* Over something that is mapped only with SHM_REMAP, as free memory of ours
+ * is. */
 EXPORT void *shmat(int id, const void *addr, int flags)
 {
 	struct arena_claims claims = { 0 };
-	struct shmid_ds ds;
+	uintptr_t want = (uintptr_t)addr & ~(SHMLBA - 1ul);
+	size_t len = addr ? segment_length(id) : 0;
 	long at;
 
-	if (addr && flags & SHM_REMAP &&
-	    !real_syscall(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0))
-		claims = arena_claim((uintptr_t)addr & ~(SHMLBA - 1ul),
-				     whole_pages(ds.shm_segsz));
+	if (len && flags & SHM_REMAP)
+		claims = arena_claim(want, len);
+	else if (len)
+		claims = arena_claim_free(want, len);
+	if (claims.count)
+		flags |= SHM_REMAP;
 	at = real_syscall(SYS_shmat, id, (long)addr, flags, 0, 0, 0);
 	if (real_failed(at))
 		arena_claim_undo(&claims);

@@ -401,6 +401,14 @@ static void shared_memory(void)
 		   all_bytes(p, page, 'h') &&
 		   all_bytes(p + 3 * page, 5 * page, 'h'),
 	   "shmdt takes it away again, and nothing else");
+	must(munmap(p + 2 * page, 2 * page) == 0);
+	ok(fails_with((long)shmat(id, p + 3 * page, 0), EINVAL),
+	   "shmat over memory that is there: EINVAL");
+	at = shmat(id, p + 2 * page, 0);
+	ok(at == p + 2 * page && all_bytes(at, 2 * page, 0) &&
+		   all_bytes(p + 4 * page, 4 * page, 'h'),
+	   "shmat where some was unmapped");
+	must(shmdt(at) == 0);
 	must(munmap(p, PAGES * page) == 0);
 	shmctl(id, IPC_RMID, NULL);
 }
