@@ -49,7 +49,8 @@ static const struct legit_entry legit_table[LEGIT_COUNT] = {
 	[LEGIT_PIECED] = { "pieced",
 		"mremap of what was altered piece by piece: the kernel refuses "
 		"(EFAULT) unless the pieces happen to have become one again; "
-		"kernels since 6.17 move some of them; not tried" },
+		"tried where the kernel moves several mappings at once, since "
+		"6.17" },
 	[LEGIT_UNLOCKED] = { "unlocked",
 		"what MREMAP_DONTUNMAP unlocks: the kernel unlocks all of the "
 		"mapping that it takes a part of, whatever has become one with "

@@ -661,6 +661,43 @@ void op_move(struct world *w)
 		move_over(w, &from, &to, stays);
 }
 
+/* What it knows of the pages comes along; they are others than those before. */
+static void bring_along(struct world *w, const struct range *from,
+			const struct range *to)
+{
+	struct piece *a = from->piece, *b = to->piece;
+	size_t i = from->from, j = to->from, n = from->count;
+
+	memmove(b->mapping + j, a->mapping + i, n * sizeof(a->mapping[0]));
+	memmove(b->not_in_child + j, a->not_in_child + i,
+		n * sizeof(a->not_in_child[0]));
+	piece_divide(w, b, j, n);
+	b->plain = b->plain && a->plain;
+}
+
+/* Whatever it consists of, if it is as long afterwards. */
+void op_move_many(struct world *w)
+{
+	struct range from = range_choose(w), to = range_choose(w);
+	struct remap m;
+	size_t count;
+
+	if (!w->moves_many || !from.piece || !to.piece)
+		return;
+	count = from.count < to.count ? from.count : to.count;
+	from = range_of(from.piece, from.from, count);
+	to = range_of(to.piece, to.from, count);
+	if (overlap(&from, &to))
+		return;
+	m = (struct remap){ from.place, from.len, to.len,
+			    MREMAP_MAYMOVE | MREMAP_FIXED, to.place };
+	if (!came_pointer(w, remap_call(w, &m)))
+		return;
+	bring_along(w, &from, &to);
+	range_look(w, &to);
+	remove_range(w, &from);
+}
+
 /* Refused, whatever is there. */
 void op_move_odd(struct world *w)
 {
@@ -734,7 +771,7 @@ static bool plug_with(struct world *w, const struct range *hole, int flags)
 	return false;
 }
 
-static void plug(struct world *w, const struct range *hole)
+void range_plug(struct world *w, const struct range *hole)
 {
 	static const int flags[] = { PRIVATE | MAP_FIXED, PRIVATE | NOREPLACE,
 				     PRIVATE | NOREPLACE,
@@ -768,6 +805,37 @@ static void move_with_hole(struct world *w, const struct range *range)
 		_exit(95);
 }
 
+/* To what is in front of the hole, or less; what is behind goes as well. */
+static void shrink_with_hole(struct world *w, struct range *range)
+{
+	size_t pages = 1 + draw_below(w, range->hole - range->from);
+	struct range to = range_choose(w);
+	struct remap m = { range->place, range->len, pages * PAGE,
+			   chance(w, 50) ? MREMAP_MAYMOVE : 0,
+			   place_number(0) };
+	struct range from = range_of(range->piece, range->from, pages);
+	bool moves = to.piece != range->piece && to.count >= pages &&
+		     piece_is_one(from.piece, from.from, pages) &&
+		     !is_altered(&from) && chance(w, 60);
+
+	if (moves) {
+		to = range_of(to.piece, to.from, pages);
+		m.flags = MREMAP_MAYMOVE | MREMAP_FIXED;
+		m.to = to.place;
+	}
+	if (!came_pointer(w, remap_call(w, &m)))
+		_exit(95);
+	if (moves) {
+		bring_along(w, &from, &to);
+		range_look(w, &to);
+		remove_range(w, range);
+	} else {
+		range_look(w, &from);
+		piece_remove(w, range->piece, range->from + pages,
+			     range->count - pages);
+	}
+}
+
 void op_hole(struct world *w)
 {
 	struct range range = range_choose(w), hole;
@@ -788,7 +856,11 @@ void op_hole(struct world *w)
 		else
 			range_call(w, &range);
 	while (chance(w, 60));
+	if (from && chance(w, 15)) {
+		shrink_with_hole(w, &range);
+		return;
+	}
 	if (chance(w, 20))
 		unmap_call(w, hole.place, hole.len);
-	plug(w, &hole);
+	range_plug(w, &hole);
 }

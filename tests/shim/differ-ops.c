@@ -243,6 +243,7 @@ static void thread_start(struct world *w, struct world *t, pthread_t *id)
 
 	*t = (struct world){ .next_variable = 2000 * (int)(1 + i),
 			     .beside_others = true,
+			     .moves_many = w->moves_many,
 			     .trace = traces[i],
 			     .trace_cap = THREAD_TRACE,
 			     .trace_fd = -1 };
@@ -308,6 +309,7 @@ static const struct {
 	{ op_range_odd, 4, false, false },
 	{ op_resize, 10, false, false },
 	{ op_move, 6, false, false },
+	{ op_move_many, 3, false, false },
 	{ op_move_odd, 3, false, false },
 	{ op_twin, 1, false, false },
 	{ op_trim, 3, false, false },
@@ -316,6 +318,8 @@ static const struct {
 	{ op_fill, 14, false, false },
 	{ op_look, 14, false, false },
 	{ op_hole, 8, true, false },
+	{ op_attach, 2, true, false },
+	{ op_splice, 2, true, false },
 	{ op_heap, 2, true, false },
 	{ op_storm, 1, true, true },
 	{ op_lock_all, 1, true, true },

@@ -51,11 +51,20 @@ void op_unmap(struct world *w);
 void op_unmap_odd(struct world *w);
 void op_resize(struct world *w);
 void op_move(struct world *w);
+void op_move_many(struct world *w);
 void op_move_odd(struct world *w);
 void op_twin(struct world *w);
 void op_hole(struct world *w);
+/* Fills a hole again. */
+void range_plug(struct world *w, const struct range *hole);
 
 /* differ-real.c: what programs are seen to do often. */
 void op_trim(struct world *w);
 void op_reserve(struct world *w);
 void op_stack(struct world *w);
+
+/* differ-rare.c: what few programs do. */
+void op_attach(struct world *w);
+void op_splice(struct world *w);
+/* One call, as range_call. */
+void range_rare(struct world *w, const struct range *range);

@@ -248,6 +248,7 @@ void range_call(struct world *w, const struct range *range)
 		call_protect,	   call_protect, call_advise, call_advise,
 		call_advise,	   call_advise,	 call_core,   call_lock,
 		call_posix_advise, call_sync,	 call_unlock, call_transfer,
+		range_rare,
 	};
 
 	calls[draw_below(w, LENGTH(calls))](w, range);

@@ -5,11 +5,17 @@
 
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/ipc.h>
+#include <sys/shm.h>
+#include <sys/syscall.h>
 #include <sys/time.h>
+#include <sys/uio.h>
 
 char *r[8192];
 int file = -1, constant = -1, read_only = -1, folder = -1;
 unsigned char residency[4096];
+char *drained;
+static int pipe_ends[2];
 
 /* ------------------------------------------------------------------------ */
 /* Faults                                                                    */
@@ -133,6 +139,86 @@ bool storm(bool on)
 	return !storm_failed;
 }
 
+bool moves_many(void)
+{
+	const int flags = MAP_SHARED | MAP_ANONYMOUS;
+	char *p = mmap(NULL, 4 * PAGE, PROT_READ, flags, -1, 0);
+	bool many;
+
+	if (p == MAP_FAILED || mprotect(p + PAGE, PAGE, PROT_NONE))
+		_exit(99);
+	many = mremap(p, 2 * PAGE, 2 * PAGE, MREMAP_MAYMOVE | MREMAP_FIXED,
+		      p + 2 * PAGE) != MAP_FAILED;
+	munmap(p, 4 * PAGE);
+	return many;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Calls that take more to prepare                                           */
+
+char *attach(char *at, size_t len, int flags)
+{
+	int id = shmget(IPC_PRIVATE, len, 0600), error;
+	char *attached = shmat(id, at, flags);
+
+	error = errno;
+	shmctl(id, IPC_RMID, NULL);
+	errno = error;
+	return attached;
+}
+
+long splice_in(char *at, size_t len)
+{
+	struct iovec part = { at, len };
+
+	return vmsplice(pipe_ends[1], &part, 1, SPLICE_F_NONBLOCK);
+}
+
+/* Nothing, when there is nothing. */
+long splice_out(void)
+{
+	long got = 0, n = 1;
+	int error = errno;
+
+	while (n > 0 && got < (long)DRAINED) {
+		n = read(pipe_ends[0], drained + got, DRAINED - (size_t)got);
+		got += n > 0 ? n : 0;
+	}
+	errno = error;
+	return got;
+}
+
+/* Older C libraries have it for the kernel only. */
+ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
+			int advice, unsigned flags) __attribute__((weak));
+
+long advise_self(char *at, size_t len, int advice)
+{
+	struct iovec part = { at, len };
+	int fd = (int)syscall(SYS_pidfd_open, getpid(), 0);
+	long result;
+
+	errno = UNTOUCHED;
+	if (process_madvise)
+		result = process_madvise(fd, &part, 1, advice, 0);
+	else
+		result = syscall(SYS_process_madvise, fd, &part, 1, advice, 0);
+	close(fd);
+	return result;
+}
+
+/* libnuma's. */
+long mbind(void *at, unsigned long len, int mode, const unsigned long *nodes,
+	   unsigned long max, unsigned flags) __attribute__((weak));
+
+long bind_to(char *at, size_t len, int mode, unsigned long nodes, unsigned flags)
+{
+	if (mbind)
+		return mbind(at, len, mode, &nodes, 8 * sizeof(nodes), flags);
+	return syscall(SYS_mbind, at, len, mode, &nodes, 8 * sizeof(nodes),
+		       flags);
+}
+
 /* ------------------------------------------------------------------------ */
 
 static int new_file(void)
@@ -159,6 +245,10 @@ void replay_start(void)
 	constant = new_file();
 	read_only = open("/proc/self/exe", O_RDONLY);
 	folder = open("/", O_RDONLY | O_DIRECTORY);
+	drained = mmap(NULL, DRAINED, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (drained == MAP_FAILED || pipe2(pipe_ends, O_NONBLOCK))
+		_exit(99);
 }
 
 void look(char *at, size_t len)

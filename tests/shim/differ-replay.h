@@ -39,9 +39,25 @@ void fill(char *at, size_t len, unsigned value);
 /* What reading each page of the range gives, runs
  * counted: "00*3 SEGV*2 05*9..1d", the last of them as fill left them. */
 size_t look_text(char *text, size_t cap, char *at, size_t len);
+/* Whether the kernel moves several mappings in one mremap (Linux 6.17). */
+bool moves_many(void);
 /* Signals at any time, whose handler maps, from now on or no longer. Returns
  * whether every handler so far found what it should. */
 bool storm(bool on);
+
+/* Calls that take more to prepare. */
+
+/* Memory of System V, which goes as soon as no one has it. */
+char *attach(char *at, size_t len, int flags);
+/* Pages go into a pipe, and come out of it into `drained`. */
+#define DRAINED (16 * PAGE)
+extern char *drained;
+long splice_in(char *at, size_t len);
+long splice_out(void);
+/* process_madvise of this process. */
+long advise_self(char *at, size_t len, int advice);
+/* mbind; `nodes` is a set of numbers. */
+long bind_to(char *at, size_t len, int mode, unsigned long nodes, unsigned flags);
 
 /* The rest is for the programs that are printed. */
 

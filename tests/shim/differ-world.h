@@ -44,6 +44,7 @@ struct world {
 	uint32_t next_mapping;
 	bool beside_others; /* holes may be taken by someone else */
 	bool may_nest; /* fork, threads */
+	bool moves_many; /* mremap moves several mappings at once */
 	struct piece pieces[PIECES];
 	char *trace;
 	size_t trace_len, trace_cap;

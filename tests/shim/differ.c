@@ -65,6 +65,7 @@ static void start(void)
 	const char *max = getenv("LLFREE_MAX");
 
 	replay_start();
+	world.moves_many = moves_many();
 	if (!max)
 		return;
 	world.max = strtoul(max, NULL, 10) * (1 << 20) / PAGE;
