@@ -74,14 +74,16 @@ void op_attach(struct world *w)
 /* Pages in a pipe                                                           */
 
 /* Which leave the memory at once: what is written to a page that is in a pipe
- * as well can be seen there, or not. */
+ * as well can be seen there, or not. Readable ones: of others the kernel takes
+ * those that happen to be there. */
 void op_splice(struct world *w)
 {
 	struct range range = range_choose(w);
 	bool stays = chance(w, 30);
 	struct piece *piece;
 
-	if (!range.piece || range.count > 12)
+	if (!range.piece || range.count > 12 || !range.piece->plain ||
+	    piece_is_altered(range.piece, range.from, range.count))
 		return;
 	say(w, "show(splice_in(%s, %#zx));", name(range.place), range.len);
 	errno = UNTOUCHED;
