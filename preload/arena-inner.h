@@ -196,7 +196,8 @@ ll_stats_t arena_tree_stats(size_t tree);
 /* What LLFREE_THP says of a mapping just made. */
 void page_advise(struct span s);
 /* A fresh mapping: 0 or -errno. Without access the frames count as altered.
- * When it fails all are as altered as one of them was. */
+ * When it fails all are as altered as one of them was, and altered if the kernel
+ * may have taken away what was there. */
 long page_fresh(struct span s, int prot);
 /* The same, of altered frames that are being freed; or no mapping at all where
  * the kernel has no room for one more: they stay altered, and are mapped before

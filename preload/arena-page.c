@@ -21,6 +21,14 @@ void page_advise(struct span s)
 				  arena.advice);
 }
 
+/* Whether all of it is mapped, for sure. */
+static bool is_there(struct span s)
+{
+	return !real_is_modest() &&
+	       !arena.os->madvise(address_of(s.first), bytes_of(s),
+				  MADV_NORMAL);
+}
+
 long page_fresh(struct span s, int prot)
 {
 	void *addr = address_of(s.first);
@@ -33,6 +41,7 @@ long page_fresh(struct span s, int prot)
 	mark_clear(arena.marks, MARK_MOVED, s);
 	at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED, -1, 0);
 	if (at != (long)addr) {
+		altered = altered || !is_there(s);
 		mark_set(arena.marks, altered ? MARK_ALTERED : MARK_MOVED, s);
 		return at;
 	}

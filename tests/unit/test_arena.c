@@ -29,9 +29,11 @@
 #define DECAY 1000u /* milliseconds */
 #define RW (PROT_READ | PROT_WRITE)
 
-/* What the kernel refuses at the moment, with ENOMEM. */
+/* What the kernel refuses at the moment, with ENOMEM; some kernels have then
+ * taken away what was to be mapped over. */
 static struct {
 	bool mmap, munmap, madvise, mincore, mremap;
+	bool takes;
 } refuse;
 static size_t fresh_mappings, all_mappings; /* asked for */
 
@@ -60,6 +62,8 @@ static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 {
 	call_once(&in_mmap);
 	all_mappings++;
+	if (refuse.mmap && refuse.takes && flags & MAP_FIXED)
+		real_munmap(addr, len);
 	if (refuse.mmap)
 		return -ENOMEM;
 	fresh_mappings += flags & MAP_FIXED ? 1 : 0;
@@ -518,6 +522,36 @@ static void moved_and_refused(void **state)
 	put(p + PAGE, PAGE);
 }
 
+/* Nothing is mapped where a mapping was refused: what is served there is. */
+static void moved_and_taken(void **state)
+{
+	char *p = get(2 * PAGE);
+
+	(void)state;
+	arena_alter((uintptr_t)p, 2 * PAGE, MARK_MOVED);
+	refuse.mmap = refuse.takes = true;
+	put(p, 2 * PAGE);
+	refuse.mmap = false;
+	assert_true(arena_get_at((uintptr_t)p, 2 * PAGE));
+	assert_int_equal(real_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
+	put(p, 2 * PAGE);
+}
+
+static void tidied_and_taken(void **state)
+{
+	char *p = get(3 * PAGE);
+
+	(void)state;
+	arena_alter((uintptr_t)p, PAGE, MARK_ALTERED);
+	put(p, 2 * PAGE);
+	refuse.mmap = refuse.takes = true;
+	arena_trim();
+	refuse.mmap = false;
+	assert_true(arena_get_at((uintptr_t)p, 2 * PAGE));
+	assert_int_equal(real_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
+	put(p, 3 * PAGE);
+}
+
 static void claims(void **state)
 {
 	char *p = get(8 * PAGE);
@@ -868,6 +902,8 @@ int main(void)
 		TEST(pieces_that_are_counted),
 		TEST(exact_places),
 		TEST(moved_and_refused),
+		TEST(tidied_and_taken),
+		TEST(moved_and_taken),
 		TEST(claims),
 		TEST(claims_of_much),
 		TEST(refills),
