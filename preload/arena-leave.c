@@ -114,13 +114,13 @@ void arena_close_free(void)
 	arena_release();
 }
 
+/* What could not be closed is live, or on its way to someone. */
 void arena_locked(void)
 {
-	for (size_t t = 0; t < arena.trees; t++)
-		if (arena_tree_state(t) == TREE_ONLINE)
-			mark_set_which(arena.marks, MARK_ALTERED,
-				       MARK_BIT(MARK_LIVE), 0, arena_tree(t));
 	arena_close_free();
+	for (size_t t = 0; t < arena.trees; t++)
+		if (arena_tree_state(t) == TREE_ONLINE || arena_is_coming(t))
+			mark_set(arena.marks, MARK_ALTERED, arena_tree(t));
 }
 
 bool arena_lock_all(bool all)

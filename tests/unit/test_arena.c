@@ -684,6 +684,24 @@ static void locked(void **state)
 	put(p, PAGE);
 }
 
+/* mlockall while a region is on its way to someone: it is locked as well, and
+ * mapped afresh when it is freed. */
+static void locked_on_the_way(void **state)
+{
+	char *p = get(PAGE);
+
+	(void)state;
+	arena_alter((uintptr_t)p, PAGE, MARK_ALTERED);
+	refuse.mmap = true;
+	put(p, PAGE);
+	refuse.mmap = false;
+	in_mmap = arena_locked;
+	assert_true(arena_get_at((uintptr_t)p, PAGE));
+	assert_null(in_mmap);
+	assert_false(arena_is_live((uintptr_t)p, PAGE, MARK_BIT(MARK_ALTERED)));
+	put(p, PAGE);
+}
+
 /* ------------------------------------------------------------------------ */
 /* Giving back                                                               */
 
@@ -910,6 +928,7 @@ int main(void)
 		TEST(freed_once),
 		TEST(parts),
 		TEST(locked),
+		TEST(locked_on_the_way),
 		TEST(old_goes_back),
 		TEST(by_turns),
 		TEST(what_is_used_again_stays),
