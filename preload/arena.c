@@ -630,6 +630,16 @@ struct arena_part arena_part(uintptr_t start, uintptr_t end)
 	return part;
 }
 
+bool arena_has(uintptr_t addr, size_t len)
+{
+	struct arena_part part;
+
+	if (!arena_touches(addr, len))
+		return false;
+	part = arena_place(addr, addr + len);
+	return part.kind != PART_KERNEL || part.len < len;
+}
+
 bool arena_is_live(uintptr_t addr, size_t len, unsigned without)
 {
 	struct arena_part part = arena_part(addr, addr + len);

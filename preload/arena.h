@@ -124,6 +124,9 @@ struct arena_part arena_part(uintptr_t start, uintptr_t end);
 /* The same, without a difference between PART_LIVE (for both) and _HOLE. */
 struct arena_part arena_place(uintptr_t start, uintptr_t end);
 
+/* Whether any of it is ours, used or free. */
+bool arena_has(uintptr_t addr, size_t len);
+
 /* All of it is live, and nothing of it has a mark of the set `without`. */
 bool arena_is_live(uintptr_t addr, size_t len, unsigned without);
 

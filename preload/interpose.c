@@ -253,6 +253,17 @@ static bool serve_placed(void *addr, size_t len, int prot, int flags,
 	return result <= 0;
 }
 
+/* What the kernel takes for a wish, not for a demand: it would be granted where
+ * nothing is mapped at the moment, in free memory that may be on its way to
+ * someone. */
+static uintptr_t wish(uintptr_t addr, size_t len)
+{
+	uintptr_t start = addr & ~(real_page_size() - 1);
+	uintptr_t end = start + len + real_page_size();
+
+	return end > start && arena_has(start, end - start) ? 0 : addr;
+}
+
 static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
 			  off_t offset)
 {
@@ -267,6 +278,8 @@ static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
 		claims = arena_claim(want, whole);
 	else if (flags & MAP_FIXED_NOREPLACE)
 		claims = arena_claim_free(want, whole);
+	else
+		addr = (void *)wish(want, whole_pages(len));
 	if (claims.count)
 		flags = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
 	at = real_mmap(addr, len, prot, flags, fd, offset);
@@ -354,6 +367,8 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 		move.fixed = va_arg(args, uintptr_t);
 		va_end(args);
 	}
+	if (!(flags & MREMAP_FIXED))
+		move.fixed = wish(move.fixed, move.new_len);
 	if (move_concerns_arena(&move))
 		at = move_region(&move, &why);
 	else
