@@ -207,34 +207,44 @@ long arena_map_over(uintptr_t addr, size_t len, bool populated)
 	return failed;
 }
 
-/* Maps afresh where nothing is mapped at all. */
-static bool fill_hole(uintptr_t addr, size_t len)
+/* Of one page that can be asked. */
+static bool is_hole(uintptr_t addr, size_t len)
 {
-	if (arena.os->mmap((void *)addr, len, READ_WRITE,
-			   FRESH | MAP_FIXED_NOREPLACE, -1, 0) != (long)addr)
+	unsigned char resident;
+
+	return len == arena.page_frames * FRAME && !real_is_modest() &&
+	       arena.os->mincore((void *)addr, len, &resident) == -ENOMEM;
+}
+
+/*
+ * Where nothing is mapped at all what was the program's becomes free again:
+ * mapped afresh, or when it serves, if the kernel has no memory or mapping for
+ * that now. False if anything is mapped there, or may be.
+ */
+static bool free_hole(uintptr_t addr, size_t len)
+{
+	long at = arena.os->mmap((void *)addr, len, READ_WRITE,
+				 FRESH | MAP_FIXED_NOREPLACE, -1, 0);
+
+	if (at == (long)addr) {
+		page_advise(span_of(addr, len));
+		seam_made(span_of(addr, len));
+	} else if (at == -ENOMEM && is_hole(addr, len)) {
+		arena_alter(addr, len, MARK_ALTERED);
+	} else {
 		return false;
-	page_advise(span_of(addr, len));
-	seam_made(span_of(addr, len));
+	}
+	arena_free(addr, len, LEAVE_CLEAN);
 	return true;
 }
 
-static bool fill_part(uintptr_t addr, size_t len, bool lost)
-{
-	bool filled = fill_hole(addr, len);
-
-	if (filled && lost)
-		arena_free(addr, len, LEAVE_CLEAN);
-	return filled;
-}
-
-/* Maps afresh what is missing of the range, all at once or page by page; what
- * is lost to the program is free then. */
-static void fill_missing(uintptr_t addr, size_t len, bool lost)
+/* All at once or page by page. */
+static void free_holes(uintptr_t addr, size_t len)
 {
 	size_t page = arena.page_frames * FRAME, step = ASK_FRAMES * FRAME;
 	unsigned char resident[ASK_FRAMES];
 
-	if (fill_part(addr, len, lost))
+	if (free_hole(addr, len))
 		return;
 	for (size_t at = 0; at < len; at += step) {
 		size_t part = len - at < step ? len - at : step;
@@ -243,13 +253,8 @@ static void fill_missing(uintptr_t addr, size_t len, bool lost)
 		if (page_resident(span_of(addr + at, part), resident))
 			continue;
 		for (size_t i = at; i < at + part; i += page)
-			fill_part(addr + i, page, lost);
+			free_hole(addr + i, page);
 	}
-}
-
-void arena_patch(uintptr_t addr, size_t len)
-{
-	fill_missing(addr, len, false);
 }
 
 void arena_refill(uintptr_t addr, size_t len)
@@ -261,7 +266,7 @@ void arena_refill(uintptr_t addr, size_t len)
 	for (uintptr_t at = addr; at < addr + len; at += part.len) {
 		part = arena_part(at, addr + len);
 		if (part.kind == PART_LIVE)
-			fill_missing(at, part.len, true);
+			free_holes(at, part.len);
 	}
 }
 
@@ -276,7 +281,7 @@ size_t arena_refill_hole(uintptr_t addr)
 	size_t page = arena.page_frames * FRAME;
 	uintptr_t at = addr;
 
-	for (; is_live(at, page) && fill_hole(at, page); at += page)
-		arena_free(at, page, LEAVE_CLEAN);
+	while (is_live(at, page) && free_hole(at, page))
+		at += page;
 	return at - addr;
 }

@@ -197,12 +197,9 @@ struct arena_claims {
 struct arena_claims arena_claim(uintptr_t addr, size_t len);
 void arena_claim_undo(const struct arena_claims *claims);
 
-/* After the kernel may have taken mappings in the range away: maps live frames
- * there afresh and frees them; where something is mapped nothing happens. */
+/* After the kernel may have taken mappings in the range away: live frames there
+ * are free then; where something is mapped nothing happens. */
 void arena_refill(uintptr_t addr, size_t len);
-
-/* After the kernel may have taken a part of it away: maps that afresh. */
-void arena_patch(uintptr_t addr, size_t len);
 
 /* As arena_refill from `addr` on, as far as nothing is mapped; its length. */
 size_t arena_refill_hole(uintptr_t addr);

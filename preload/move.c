@@ -20,6 +20,7 @@
 /* From this length on moving the page tables beats copying: 0.25 us a page
  * against 0.1 (warm) to 1.3 (fresh) measured, and it needs no second copy. */
 #define TABLES_FROM ((size_t)128 << 10)
+#define PIECES_MOST 8u
 
 int move_concerns_arena(const struct move *m)
 {
@@ -29,8 +30,7 @@ int move_concerns_arena(const struct move *m)
 
 static bool overlap(const struct move *m)
 {
-	return m->old < m->fixed + m->new_len &&
-	       m->fixed < m->old + m->old_len;
+	return m->old < m->fixed + m->new_len && m->fixed < m->old + m->old_len;
 }
 
 /* No address space has room for more, unless it is asked for. */
@@ -91,8 +91,7 @@ static bool is_zero(uintptr_t page, size_t len)
 	return true;
 }
 
-/* Copies to clean memory. A page that was moved there already reads as zero
- * at its old place, and is left alone. */
+/* Copies to clean memory, where zeros need no page. */
 static void copy_rest(const struct move *m, uintptr_t to, size_t len)
 {
 	for (size_t at = 0; at < len; at += m->page)
@@ -100,21 +99,48 @@ static void copy_rest(const struct move *m, uintptr_t to, size_t len)
 			copy(to + at, m->old + at, m->page);
 }
 
-/* The contents get to `to`, clean memory of the arena, for `len` bytes. */
-static enum leave move_tables(const struct move *m, uintptr_t to, size_t len)
+static bool move_table(uintptr_t from, size_t len, uintptr_t to)
 {
-	long at = arena_kernel()->mremap((void *)m->old, len, len, TABLES,
-					 (void *)to);
+	return arena_kernel()->mremap((void *)from, len, len, TABLES,
+				      (void *)to) == (long)to;
+}
 
-	if (at == (long)to) {
-		arena_alter(to, len, MARK_MOVED);
-		arena_seam(to);
-		arena_seam(to + len);
-		return LEAVE_CLEAN;
+/*
+ * All pages get to `to`, clean memory of the arena, by the pieces that they are
+ * in because of us. Or none, when the kernel has no memory: then `to` may be
+ * mapped no more, and what was moved is copied back to where it was, which
+ * still is.
+ */
+static bool move_tables(const struct move *m, uintptr_t to)
+{
+	uintptr_t end = m->old + m->old_len;
+	size_t len;
+
+	for (uintptr_t from = m->old; from < end; from += len) {
+		size_t done = from - m->old;
+
+		len = arena_piece(from, end - from);
+		if (!move_table(from, len, to + done)) {
+			copy(m->old, to, done);
+			return false;
+		}
+		arena_seam(to + done);
 	}
-	arena_patch(to, len);
-	copy_rest(m, to, len);
-	return LEAVE_DIRTY;
+	arena_seam(to + m->old_len);
+	arena_alter(to, m->old_len, MARK_MOVED);
+	return true;
+}
+
+/* Copied, what is in many pieces becomes one. */
+static bool pays_by_tables(const struct move *m)
+{
+	uintptr_t end = m->old + m->old_len, from = m->old;
+
+	if (m->old_len < TABLES_FROM)
+		return false;
+	for (size_t pieces = 0; pieces < PIECES_MOST && from < end; pieces++)
+		from += arena_piece(from, end - from);
+	return from >= end;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -324,26 +350,40 @@ static long move_out(const struct move *m)
 	return at;
 }
 
+/* What the kernel may have unmapped is mapped again before it serves. */
+static void give_up(uintptr_t to, size_t len)
+{
+	arena_alter(to, len, MARK_ALTERED);
+	arena_free(to, len, LEAVE_DIRTY);
+}
+
+static enum route get_room(const struct move *m, bool clean, uintptr_t *to)
+{
+	if (m->new_len > m->max)
+		return ROUTE_TOO_LARGE;
+	return arena_get_for(m->new_len, m->old_len,
+			     clean ? FILL_CLEAN : FILL_ANY, to);
+}
+
 /* To other frames of the arena, or out of it if there are none. */
 static long relocate(const struct move *m, enum route *why)
 {
-	bool tables = m->old_len >= TABLES_FROM;
-	enum leave leave = LEAVE_DIRTY;
+	bool tables = pays_by_tables(m);
 	uintptr_t to;
 
-	*why = ROUTE_TOO_LARGE;
-	if (m->new_len <= m->max)
-		*why = arena_get_for(m->new_len, m->old_len,
-				     tables ? FILL_CLEAN : FILL_ANY, &to);
+	*why = get_room(m, tables, &to);
+	if (*why == ROUTE_SERVE && tables && !move_tables(m, to)) {
+		give_up(to, m->new_len);
+		tables = false;
+		*why = get_room(m, tables, &to);
+	}
 	if (*why == ROUTE_MAX)
 		return -ENOMEM;
 	if (*why != ROUTE_SERVE)
 		return move_out(m);
-	if (tables)
-		leave = move_tables(m, to, m->old_len);
-	else
+	if (!tables)
 		copy(to, m->old, m->old_len);
-	arena_free(m->old, m->old_len, leave);
+	arena_free(m->old, m->old_len, tables ? LEAVE_CLEAN : LEAVE_DIRTY);
 	return (long)to;
 }
 
@@ -365,10 +405,8 @@ static long grow_pieces(const struct move *m)
 	if (route != ROUTE_SERVE)
 		return route == ROUTE_MAX ? -ENOMEM : move_out(m);
 	at = move_by_kernel(&within);
-	if (real_failed(at)) {
-		arena_patch(within.fixed, m->new_len);
-		arena_free(within.fixed, m->new_len, LEAVE_DIRTY);
-	}
+	if (real_failed(at))
+		give_up(within.fixed, m->new_len);
 	return at;
 }
 
