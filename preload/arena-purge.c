@@ -192,7 +192,8 @@ static size_t purge_hand;
 
 /* Goes round once at most: what is dirty may be in the hands of others, which
  * a signal handler that has interrupted them waits for in vain. */
-static size_t purge_some(size_t all, enum extent extent, size_t wanted)
+static size_t purge_some(size_t all, enum extent extent, size_t wanted,
+			 bool *round)
 {
 	size_t purged = 0;
 	unsigned ends = 0;
@@ -208,20 +209,55 @@ static size_t purge_some(size_t all, enum extent extent, size_t wanted)
 		__atomic_store_n(&purge_hand, 0, __ATOMIC_RELAXED);
 		ends++;
 	}
+	*round = ends == 2;
 	return purged;
+}
+
+/*
+ * Who has what is dirty may be stopped, gone with a fork, or wait for the very
+ * handler that looks for it. A call that went all round in vain spares the next
+ * ones that, and more of them each time. Estimates.
+ */
+#define SPARED_MOST 64u
+static struct {
+	unsigned left, next;
+} spared;
+
+static bool is_spared(void)
+{
+	unsigned left = __atomic_load_n(&spared.left, __ATOMIC_RELAXED);
+
+	if (left)
+		__atomic_store_n(&spared.left, left - 1, __ATOMIC_RELAXED);
+	return left;
+}
+
+static void spare_next(bool in_vain)
+{
+	unsigned next = __atomic_load_n(&spared.next, __ATOMIC_RELAXED);
+
+	if (!in_vain && !next)
+		return;
+	__atomic_store_n(&spared.left, in_vain ? next : 0, __ATOMIC_RELAXED);
+	next = in_vain ? 2 * next + 1 : 0;
+	__atomic_store_n(&spared.next, next < SPARED_MOST ? next : SPARED_MOST,
+			 __ATOMIC_RELAXED);
 }
 
 void purge_excess(struct span changed)
 {
-	size_t wanted = gauge_excess(), all;
+	size_t wanted = gauge_excess(), all, purged;
+	bool round;
 
-	if (__builtin_expect(!wanted, 1) || arena_is_locked())
+	if (__builtin_expect(!wanted, 1) || arena_is_locked() || is_spared())
 		return;
 	all = purge_within_reach(changed.first);
 	if (wanted > changed.count + AHEAD)
 		wanted = changed.count + AHEAD;
-	if (purge_some(all, WHOLE, wanted) < wanted)
-		purge_some(all, PARTS, wanted);
+	purged = purge_some(all, WHOLE, wanted, &round);
+	if (purged < wanted)
+		purged += purge_some(all, PARTS, wanted, &round);
+	spare_next(round && !purged);
 }
 
 /* ------------------------------------------------------------------------ */

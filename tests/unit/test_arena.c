@@ -6,6 +6,7 @@
  * all tests; each leaves it with nothing in use, and counted right.
  */
 #include "preload/arena.h"
+#include "preload/gauge.h"
 #include "preload/real.h"
 
 #include <stdarg.h>
@@ -101,8 +102,11 @@ static unsigned fake_cpu(void)
 	return 0;
 }
 
+static size_t searches; /* for what to purge */
+
 static bool fake_alone(void)
 {
+	searches++;
 	return false;
 }
 
@@ -871,6 +875,21 @@ static void too_many(void **state)
 	all_back();
 }
 
+/* What is dirty in the hands of others cannot be had: no call after the other
+ * goes round for it in vain. */
+static void too_many_elsewhere(void **state)
+{
+	(void)state;
+	all_back();
+	gauge_add(0, 0, 5000);
+	searches = 0;
+	for (size_t i = 0; i < 500; i++)
+		put(get(PAGE), PAGE);
+	assert_in_range(searches, 1, 100);
+	gauge_add(0, 0, -5000);
+	too_many(state);
+}
+
 static void refuses_to_take_it(void **state)
 {
 	(void)state;
@@ -935,6 +954,7 @@ int main(void)
 		TEST(in_portions),
 		TEST(whole_ones_first),
 		TEST(too_many),
+		TEST(too_many_elsewhere),
 		TEST(refuses_to_take_it),
 		TEST(no_mapping_at_all),
 		TEST(same_trees_again),
