@@ -573,6 +573,9 @@ EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t page,
 		.hole_error = EINVAL,
 	};
 
+	/* All or nothing. */
+	if (alter_meets_hole(&alter))
+		return (int)real_result(-EINVAL);
 	return altered(&alter);
 }
 

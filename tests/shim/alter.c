@@ -413,6 +413,25 @@ static void shared_memory(void)
 	shmctl(id, IPC_RMID, NULL);
 }
 
+/* Across a hole nothing is done, not even in front of it. */
+static void remapped(void)
+{
+	char *p = map(PAGES * page);
+
+	must(mmap(p, 4 * page, RW, MAP_SHARED | MAP_ANONYMOUS | MAP_FIXED, -1,
+		  0) == p);
+	memset(p, 'r', page);
+	ok(succeeds(remap_file_pages(p + page, page, 0, 0, 0)) &&
+		   all_bytes(p, 2 * page, 'r') &&
+		   all_bytes(p + 2 * page, 2 * page, 0),
+	   "remap_file_pages");
+	must(munmap(p + 3 * page, page) == 0);
+	ok(fails_with(remap_file_pages(p, 4 * page, 0, 1, 0), EINVAL) &&
+		   all_bytes(p, 2 * page, 'r'),
+	   "remap_file_pages across a hole: EINVAL");
+	must(munmap(p, PAGES * page) == 0);
+}
+
 static long bind_pages(char *p, size_t len, int mode)
 {
 	return mbind ? mbind(p, len, mode, NULL, 0, 0) :
@@ -446,6 +465,7 @@ int main(void)
 	fixed_over_free();
 	fixed_that_fails();
 	shared_memory();
+	remapped();
 	bound();
 	in_a_pipe();
 	watched();
