@@ -9,15 +9,19 @@
 #define THREADS 3
 #define THREAD_TRACE ((size_t)1 << 18)
 
+static void look_at_piece(struct world *w, struct piece *piece)
+{
+	struct range all = range_of(piece, 0, piece->pages);
+
+	if (piece->pages)
+		range_look(w, &all);
+}
+
 void look_at_all(struct world *w)
 {
-	for (size_t i = 0; i < PIECES; i++) {
-		struct piece *piece = &w->pieces[i];
-		struct range all = range_of(piece, 0, piece->pages);
-
-		if (piece->pages)
-			range_look(w, &all);
-	}
+	for (size_t i = 0; i < PIECES; i++)
+		look_at_piece(w, &w->pieces[i]);
+	look_at_piece(w, &w->heap);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -48,7 +52,7 @@ static void op_look(struct world *w)
 }
 
 /* ------------------------------------------------------------------------ */
-/* The heap, which is as it was afterwards                                   */
+/* The heap                                                                  */
 
 /* What is added to it, or taken away; where it ended, or NULL. */
 static char *heap_call(struct world *w, intptr_t change)
@@ -101,19 +105,33 @@ static void move_break(struct world *w, const struct range *heap)
 	break_call(w, heap->place);
 }
 
+/* Its end, or the page behind it. */
+static struct place heap_end(struct world *w, size_t *gap)
+{
+	char *end = sbrk(0);
+	struct place place;
+
+	*gap = -(uintptr_t)end & (PAGE - 1);
+	place = place_new(w, end + *gap);
+	say(w, "r[%d] = (char *)sbrk(0) + %zu;", place.variable, *gap);
+	came(w, "%s", "heap");
+	return place;
+}
+
+/* It is as it was afterwards. */
 static void op_heap(struct world *w)
 {
 	size_t pages = 1 + draw_below(w, 100), less = draw_below(w, pages + 1);
 	struct range range = { .len = pages * PAGE }, end;
 	char *heap = sbrk(0);
-	size_t gap = -(uintptr_t)heap & (PAGE - 1);
+	size_t gap;
 
-	range.place = place_new(w, heap + gap);
+	if (w->heap_lost)
+		return;
+	range.place = heap_end(w, &gap);
 	end = range;
 	end.place = place_at(range.place, range.len - less * PAGE);
 	end.len = less * PAGE;
-	say(w, "r[%d] = (char *)sbrk(0) + %zu;", range.place.variable, gap);
-	came(w, "%s", "heap");
 	if (heap_call(w, (intptr_t)(gap + range.len)) != heap)
 		return;
 	range_look(w, &range);
@@ -126,6 +144,56 @@ static void op_heap(struct world *w)
 	move_break(w, &range);
 	heap_call(w, -(intptr_t)gap);
 	came(w, "back: %d", sbrk(0) == (void *)heap);
+}
+
+static void grow_kept(struct world *w, size_t pages)
+{
+	struct piece *heap = &w->heap;
+	size_t before = heap->pages;
+	struct range more;
+
+	if (before + pages > MOST ||
+	    !heap_call(w, (intptr_t)(pages * PAGE)))
+		return;
+	heap->pages += pages;
+	piece_replace(w, heap, before, pages);
+	more = range_of(heap, before, pages);
+	range_look(w, &more);
+	range_fill(w, &more);
+}
+
+static void use_kept(struct world *w)
+{
+	struct range part = range_in(w, &w->heap);
+
+	if (chance(w, 30))
+		range_fill(w, &part);
+	range_call(w, &part);
+	range_look(w, &part);
+}
+
+/* A part that stays: malloc's. */
+static void op_heap_kept(struct world *w)
+{
+	struct piece *heap = &w->heap;
+	size_t gap, less;
+
+	if (w->heap_lost)
+		return;
+	if (!heap->pages) {
+		heap->place = heap_end(w, &gap);
+		if (gap && !heap_call(w, (intptr_t)gap))
+			return;
+		grow_kept(w, 33);
+	} else if (chance(w, 40)) {
+		grow_kept(w, 1 + draw_below(w, 100));
+	} else if (chance(w, 40)) {
+		less = 1 + draw_below(w, heap->pages);
+		if (heap_call(w, -(intptr_t)(less * PAGE)))
+			heap->pages -= less;
+	} else {
+		use_kept(w);
+	}
 }
 
 /* ------------------------------------------------------------------------ */
@@ -196,6 +264,9 @@ static void child(struct world *w)
 	for (size_t i = 0; i < PIECES; i++)
 		if (any_not_in_child(&w->pieces[i]))
 			w->pieces[i].pages = 0;
+	w->heap_lost = any_not_in_child(&w->heap);
+	if (w->heap_lost)
+		w->heap.pages = 0;
 	some(w, 12);
 	look_at_all(w);
 	say(w, "_exit(33); }");
@@ -321,6 +392,7 @@ static const struct {
 	{ op_attach, 2, true, false },
 	{ op_splice, 2, true, false },
 	{ op_heap, 2, true, false },
+	{ op_heap_kept, 4, true, false },
 	{ op_storm, 1, true, true },
 	{ op_lock_all, 1, true, true },
 	{ op_fork, 1, true, true },

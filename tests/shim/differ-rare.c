@@ -171,10 +171,27 @@ static void call_advise_self(struct world *w, const struct range *range)
 	divide(w, range);
 }
 
+/* Another part of the file, for what is shared. */
+static void call_remap(struct world *w, const struct range *range)
+{
+	size_t page = draw_below(w, 8);
+	int prot = chance(w, 90) ? 0 : PROT_READ, result;
+
+	say(w, "show(remap_file_pages(%s, %#zx, %d, %zu, 0));",
+	    name(range->place), range->len, prot, page);
+	errno = UNTOUCHED;
+	result = remap_file_pages(range->place.at, range->len, prot, page, 0);
+	came_number(w, result);
+	if (result)
+		divide(w, range);
+	else if (range->piece)
+		piece_replace(w, range->piece, range->from, range->count);
+}
+
 void range_rare(struct world *w, const struct range *range)
 {
 	static void (*const calls[])(struct world *, const struct range *) = {
-		call_bind, call_key, call_advise_self
+		call_bind, call_key, call_advise_self, call_remap
 	};
 
 	calls[draw_below(w, LENGTH(calls))](w, range);

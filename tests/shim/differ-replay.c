@@ -238,6 +238,10 @@ void replay_start(void)
 	struct sigaction alarm = { .sa_handler = storm_handler,
 				   .sa_flags = SA_RESTART };
 
+	/* What threads need of the heap lies below what sbrk is asked for. */
+	char *volatile first = malloc(1);
+
+	free(first);
 	sigaction(SIGSEGV, &fault, NULL);
 	sigaction(SIGBUS, &fault, NULL);
 	sigaction(SIGALRM, &alarm, NULL);

@@ -137,7 +137,7 @@ void came_legit(struct world *w, enum legit why)
 
 static size_t pages_in_use(const struct world *w)
 {
-	size_t pages = 0;
+	size_t pages = w->heap.pages;
 
 	for (size_t i = 0; i < PIECES; i++)
 		pages += w->pieces[i].pages;

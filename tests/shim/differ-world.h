@@ -46,6 +46,8 @@ struct world {
 	bool may_nest; /* fork, threads */
 	bool moves_many; /* mremap moves several mappings at once */
 	struct piece pieces[PIECES];
+	struct piece heap; /* what stays of it: its end, as of sbrk */
+	bool heap_lost; /* parts of it are not in this child */
 	char *trace;
 	size_t trace_len, trace_cap;
 	int trace_fd; /* -1: kept */
