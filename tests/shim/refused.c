@@ -26,13 +26,10 @@
 #ifndef MAP_FIXED_NOREPLACE
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
-#ifndef SYS_SECCOMP
-#define SYS_SECCOMP 1 /* of siginfo_t.si_code */
-#endif
 
-#define RW	   (PROT_READ | PROT_WRITE)
-#define PRIVATE	   (MAP_PRIVATE | MAP_ANONYMOUS)
-#define TO_PLACE   (MREMAP_MAYMOVE | MREMAP_FIXED)
+#define RW (PROT_READ | PROT_WRITE)
+#define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
+#define TO_PLACE (MREMAP_MAYMOVE | MREMAP_FIXED)
 #define OPERATIONS 8000
 
 static size_t page;
@@ -73,10 +70,10 @@ static void find_code(void)
 static const int arguments[] = { REG_RDI, REG_RSI, REG_RDX,
 				 REG_R10, REG_R8,  REG_R9 };
 #define ARGUMENT(context, i) ((context)->uc_mcontext.gregs[arguments[i]])
-#define RESULT(context)	     ((context)->uc_mcontext.gregs[REG_RAX])
+#define RESULT(context) ((context)->uc_mcontext.gregs[REG_RAX])
 #else
 #define ARGUMENT(context, i) ((context)->uc_mcontext.regs[i])
-#define RESULT(context)	     ((context)->uc_mcontext.regs[0])
+#define RESULT(context) ((context)->uc_mcontext.regs[0])
 #endif
 
 static bool is_refused(long number, const long *a)
@@ -183,7 +180,7 @@ static bool refuse_none(bool result)
 /* The program                                                               */
 
 #define REGIONS 40
-#define MOST	1200
+#define MOST 1200
 
 /* Each page has its number at both ends. */
 static struct region {
