@@ -334,6 +334,27 @@ static void pieces_to_a_place(void **state)
 				    .once = true });
 }
 
+static void pieces_that_get_shorter(void **state)
+{
+	(void)state;
+	test_scene(&(struct scene){ .len = 64 * PAGE,
+				    .new_len = 48 * PAGE,
+				    .flags = TO_PLACE,
+				    .altered = true,
+				    .grown = true,
+				    .place = TO_KERNEL,
+				    .once = true });
+}
+
+static void shorter_to_our_own(void **state)
+{
+	(void)state;
+	test_scene(&(struct scene){ .len = 64 * PAGE,
+				    .new_len = 40 * PAGE,
+				    .flags = TO_PLACE,
+				    .place = TO_ARENA });
+}
+
 static void to_our_own(void **state)
 {
 	(void)state;
@@ -363,7 +384,8 @@ int main(void)
 		TEST(by_tables),	 TEST(by_tables_once),
 		TEST(in_two_pieces),	 TEST(pieces_that_grow),
 		TEST(pieces_to_a_place), TEST(to_our_own),
-		TEST(with_what_stays),
+		TEST(with_what_stays),	 TEST(pieces_that_get_shorter),
+		TEST(shorter_to_our_own),
 	};
 
 	if (__tsan_init) {
