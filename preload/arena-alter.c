@@ -82,6 +82,18 @@ static void claim_page(struct span s, unsigned *tries)
 			arena.os->give_way(*tries);
 }
 
+static void add_claim(struct arena_claims *claims, struct arena_part hole)
+{
+	struct span s = span_of(hole.start, hole.len);
+	size_t i = claims->count;
+
+	if (i == ARENA_CLAIMS)
+		return;
+	claims->altered[i] = mark_count(arena.marks, MARK_ALTERED, s) != 0;
+	claims->holes[i] = hole;
+	claims->count++;
+}
+
 static void claim_hole(struct arena_claims *claims, struct arena_part hole,
 		       unsigned *tries)
 {
@@ -89,8 +101,7 @@ static void claim_hole(struct arena_claims *claims, struct arena_part hole,
 	size_t page = arena.page_frames;
 
 	if (claim_frames(s)) {
-		if (claims->count < ARENA_CLAIMS)
-			claims->holes[claims->count++] = hole;
+		add_claim(claims, hole);
 		return;
 	}
 	for (size_t i = 0; i < s.count; i += page)
@@ -167,21 +178,28 @@ struct arena_claims arena_claim_free(uintptr_t addr, size_t len)
 
 	if (!arena_is_free(addr, len) || !claim_frames(span_of(addr, len)))
 		return claims;
-	claims.holes[claims.count++] = arena_part(addr, addr + len);
+	add_claim(&claims, arena_part(addr, addr + len));
 	arena_alter(addr, len, MARK_ALTERED);
 	return claims;
 }
 
-static void free_claims(const struct arena_claims *claims)
+/* Where nothing was mapped, and nothing was taken away, all is as it was: for a
+ * fresh mapping there may be no room. */
+static void free_claims(const struct arena_claims *claims, bool mapped)
 {
-	for (size_t i = 0; i < claims->count; i++)
-		arena_free(claims->holes[i].start, claims->holes[i].len,
-			   LEAVE_DIRTY);
+	for (size_t i = 0; i < claims->count; i++) {
+		const struct arena_part *hole = &claims->holes[i];
+		struct span s = span_of(hole->start, hole->len);
+
+		if (!mapped && !claims->altered[i] && page_is_there(s))
+			mark_clear(arena.marks, MARK_ALTERED, s);
+		arena_free(hole->start, hole->len, LEAVE_DIRTY);
+	}
 }
 
-void arena_claim_undo(const struct arena_claims *claims)
+void arena_claim_undo(const struct arena_claims *claims, bool mapped)
 {
-	free_claims(claims);
+	free_claims(claims, mapped);
 	arena_refill(claims->addr, claims->len);
 }
 
@@ -201,7 +219,7 @@ long arena_map_over(uintptr_t addr, size_t len, bool populated)
 	claims = claim_holes(addr, len);
 	failed = page_fresh(s, READ_WRITE);
 	if (failed)
-		free_claims(&claims);
+		free_claims(&claims, false);
 	else if (populated)
 		page_populate(s);
 	return failed;

@@ -204,6 +204,8 @@ long page_fresh(struct span s, int prot);
  * they serve again. -errno when it refuses even that, as it would have done
  * without us. */
 long page_retire(struct span s);
+/* Whether all of it is mapped, for sure. */
+bool page_is_there(struct span s);
 /* Gives contents back to the kernel; false when it refuses. */
 bool page_empty(struct span s);
 void page_zero(struct span s);

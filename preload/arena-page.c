@@ -21,8 +21,7 @@ void page_advise(struct span s)
 				  arena.advice);
 }
 
-/* Whether all of it is mapped, for sure. */
-static bool is_there(struct span s)
+bool page_is_there(struct span s)
 {
 	return !real_is_modest() &&
 	       !arena.os->madvise(address_of(s.first), bytes_of(s),
@@ -41,7 +40,7 @@ long page_fresh(struct span s, int prot)
 	mark_clear(arena.marks, MARK_MOVED, s);
 	at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED, -1, 0);
 	if (at != (long)addr) {
-		altered = altered || !is_there(s);
+		altered = altered || !page_is_there(s);
 		mark_set(arena.marks, altered ? MARK_ALTERED : MARK_MOVED, s);
 		return at;
 	}

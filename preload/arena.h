@@ -185,7 +185,7 @@ size_t arena_piece(uintptr_t addr, size_t len);
  * never will be. Nothing if nothing can be mapped there. What is on its way in another thread is waited for a moment.
  * When the kernel fails to map it,
  * arena_claim_undo frees what was free before, and maps afresh what the kernel
- * has taken away nevertheless.
+ * has taken away nevertheless. `mapped`: a part of it may be mapped there.
  */
 #define ARENA_CLAIMS 8
 struct arena_claims {
@@ -193,9 +193,10 @@ struct arena_claims {
 	size_t len;
 	size_t count;
 	struct arena_part holes[ARENA_CLAIMS]; /* more of them stay claimed */
+	bool altered[ARENA_CLAIMS]; /* before */
 };
 struct arena_claims arena_claim(uintptr_t addr, size_t len);
-void arena_claim_undo(const struct arena_claims *claims);
+void arena_claim_undo(const struct arena_claims *claims, bool mapped);
 
 /* After the kernel may have taken mappings in the range away: live frames there
  * are free then; where something is mapped nothing happens. */

@@ -286,7 +286,7 @@ static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
 	if (at == -ENOMEM && arena_trim())
 		at = real_mmap(addr, len, prot, flags, fd, offset);
 	if (real_failed(at))
-		arena_claim_undo(&claims);
+		arena_claim_undo(&claims, false);
 	else
 		arena_claim((uintptr_t)at, whole_pages(len));
 	return at;
@@ -606,7 +606,7 @@ EXPORT void *shmat(int id, const void *addr, int flags)
 		flags |= SHM_REMAP;
 	at = real_syscall(SYS_shmat, id, (long)addr, flags, 0, 0, 0);
 	if (real_failed(at))
-		arena_claim_undo(&claims);
+		arena_claim_undo(&claims, false);
 	else
 		arena_claim((uintptr_t)at, claims.len);
 	return real_result_ptr(at);

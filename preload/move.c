@@ -279,7 +279,7 @@ static long move_by_kernel(const struct move *m)
 	else
 		at = must_move_pieces(m) ? move_pieces(m) : by_kernel(m);
 	if (real_failed(at) && !m->own)
-		arena_claim_undo(&claims);
+		arena_claim_undo(&claims, true);
 	/* Then what it was copied from is free. */
 	if (copies)
 		return at;

@@ -568,10 +568,33 @@ static void claims(void **state)
 	assert_false(arena_is_free((uintptr_t)p + 2 * PAGE, 3 * PAGE));
 	claimed = arena_claim((uintptr_t)p, 8 * PAGE);
 	assert_true(arena_is_live((uintptr_t)p, 8 * PAGE, 0));
-	arena_claim_undo(&claimed);
+	arena_claim_undo(&claimed, false);
 	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
 	assert_true(is_filled(p, 2 * PAGE, 'c'));
 	put(p, 8 * PAGE);
+}
+
+/* The kernel has room for no mapping, and leaves all as it is: so do we. */
+static void claims_and_refused(void **state)
+{
+	char *p = get(4 * PAGE);
+	uintptr_t hole = (uintptr_t)p + PAGE;
+	struct arena_claims claimed;
+
+	(void)state;
+	memset(p, 'c', 4 * PAGE);
+	put(p + PAGE, 2 * PAGE);
+	refuse.mmap = refuse.munmap = true;
+	claimed = arena_claim(hole, 2 * PAGE);
+	arena_claim_undo(&claimed, false);
+	assert_true(arena_is_free(hole, 2 * PAGE));
+	claimed = arena_claim_free(hole, 2 * PAGE);
+	arena_claim_undo(&claimed, false);
+	assert_true(arena_is_free(hole, 2 * PAGE));
+	assert_true(arena_get_at(hole, 2 * PAGE));
+	assert_true(is_filled(p + PAGE, 2 * PAGE, 0));
+	refuse.mmap = refuse.munmap = false;
+	put(p, 4 * PAGE);
 }
 
 /* A refusal costs as much for a large region as for a small one. */
@@ -582,7 +605,7 @@ static void claims_of_much(void **state)
 	size_t before = all_mappings;
 
 	(void)state;
-	arena_claim_undo(&claimed);
+	arena_claim_undo(&claimed, false);
 	assert_true(all_mappings < before + 8);
 	assert_true(arena_is_live((uintptr_t)p, TREE / 2, 0));
 	put(p, TREE / 2);
@@ -942,6 +965,7 @@ int main(void)
 		TEST(tidied_and_taken),
 		TEST(moved_and_taken),
 		TEST(claims),
+		TEST(claims_and_refused),
 		TEST(claims_of_much),
 		TEST(refills),
 		TEST(freed_once),
