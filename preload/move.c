@@ -178,10 +178,12 @@ static bool may_copy_out(const struct move *m)
 }
 
 #define TO_PLACE (MREMAP_MAYMOVE | MREMAP_FIXED)
+#define STAYS (MREMAP_MAYMOVE | MREMAP_DONTUNMAP)
 
-static long move_piece(uintptr_t from, size_t len, uintptr_t to, size_t new_len)
+static long move_piece(uintptr_t from, size_t len, uintptr_t to, size_t new_len,
+		       int flags)
 {
-	return arena_kernel()->mremap((void *)from, len, new_len, TO_PLACE,
+	return arena_kernel()->mremap((void *)from, len, new_len, flags,
 				      (void *)to);
 }
 
@@ -214,7 +216,8 @@ static void move_back(const struct move *m, uintptr_t end)
 
 	for (uintptr_t from = m->old; from < end; from += len) {
 		len = arena_piece(from, end - from);
-		move_piece(m->fixed + (from - m->old), len, from, len);
+		move_piece(m->fixed + (from - m->old), len, from, len,
+			   TO_PLACE);
 	}
 }
 
@@ -233,7 +236,8 @@ static long move_pieces(const struct move *m)
 
 		len = arena_piece(from, end - from);
 		at = move_piece(from, len, m->fixed + done,
-				from + len < end ? len : m->new_len - done);
+				from + len < end ? len : m->new_len - done,
+				m->flags);
 		if (real_failed(at)) {
 			move_back(m, from);
 			return at;
@@ -260,7 +264,7 @@ static bool must_copy_out(const struct move *m)
 
 static bool must_move_pieces(const struct move *m)
 {
-	return m->flags == TO_PLACE && in_pieces(m) &&
+	return (m->flags & TO_PLACE) == TO_PLACE && in_pieces(m) &&
 	       !is_piece(m->old, m->old_len) && are_pieces(m);
 }
 
@@ -288,26 +292,6 @@ static long move_by_kernel(const struct move *m)
 	/* Also when it failed midway. */
 	if ((uintptr_t)at != m->old && !(m->flags & MREMAP_DONTUNMAP))
 		arena_refill(m->old, m->old_len);
-	return at;
-}
-
-/* What of ours gets shorter is moved as far as it stays; behind that may be
- * anything, also nothing. That is unmapped last: nothing is lost by a failure. */
-static long move_elsewhere(const struct move *m)
-{
-	struct arena_tally tally = { 0, 0 };
-	struct move head = *m;
-	long at;
-
-	if (m->new_len >= m->old_len || !arena_touches(m->old, m->old_len))
-		return move_by_kernel(m);
-	head.old_len = m->new_len;
-	if (!are_pieces(&head))
-		return -EFAULT;
-	at = move_by_kernel(&head);
-	if (!real_failed(at))
-		arena_unmap(m->old + m->new_len, m->old_len - m->new_len,
-			    &tally);
 	return at;
 }
 
@@ -347,6 +331,37 @@ static long move_out(const struct move *m)
 	at = move_by_kernel(&out);
 	if (real_failed(at))
 		arena_kernel()->munmap((void *)out.fixed, out.new_len);
+	return at;
+}
+
+/* Pieces need a place to go to. */
+static long move_whole(const struct move *m)
+{
+	long at = move_by_kernel(m);
+
+	if (at != -EFAULT || m->flags != STAYS || !in_pieces(m) ||
+	    !are_pieces(m))
+		return at;
+	return move_out(m);
+}
+
+/* What of ours gets shorter is moved as far as it stays; behind that may be
+ * anything, also nothing. That is unmapped last: nothing is lost by a failure. */
+static long move_elsewhere(const struct move *m)
+{
+	struct arena_tally tally = { 0, 0 };
+	struct move head = *m;
+	long at;
+
+	if (m->new_len >= m->old_len || !arena_touches(m->old, m->old_len))
+		return move_whole(m);
+	head.old_len = m->new_len;
+	if (!are_pieces(&head))
+		return -EFAULT;
+	at = move_by_kernel(&head);
+	if (!real_failed(at))
+		arena_unmap(m->old + m->new_len, m->old_len - m->new_len,
+			    &tally);
 	return at;
 }
 

@@ -368,6 +368,24 @@ static void altered_after_growth_shrinks(size_t pages)
 	must(munmap(behind, page) == 0);
 }
 
+static void altered_after_growth_stays(void)
+{
+	char *behind, *p = grown_and_read_only(&behind), *q;
+
+	q = mremap(p, 300 * page, 300 * page, MREMAP_MAYMOVE | MREMAP_DONTUNMAP,
+		   NULL);
+	if (q == MAP_FAILED && errno == EINVAL) {
+		skip("MREMAP_DONTUNMAP of pieces", "not in this kernel");
+	} else {
+		ok(q != MAP_FAILED && is_read_only(q, 300, 300) &&
+			   all_bytes(p, 300 * page, 0),
+		   "MREMAP_DONTUNMAP of what has grown and was altered");
+		must(munmap(q, 300 * page) == 0);
+	}
+	must(munmap(p, 300 * page) == 0);
+	must(munmap(behind, page) == 0);
+}
+
 /* Fresh memory in the middle is as good as the rest. */
 static void replaced_grows(void)
 {
@@ -468,6 +486,7 @@ int main(void)
 	altered_after_growth_shrinks(299);
 	altered_after_growth_shrinks(128);
 	altered_after_growth_shrinks(5);
+	altered_after_growth_stays();
 	replaced_grows();
 	altered_in_place();
 	altered_shrinks();
