@@ -131,16 +131,9 @@ static bool is_range(uintptr_t addr, size_t len)
 {
 	uintptr_t mapped = real_stack(), end = addr + len;
 	uintptr_t start = addr < mapped ? addr : mapped;
-	long at;
 
-	if (end <= mapped)
-		return true;
-	at = arena.os->mmap((void *)start, end - start, PROT_NONE,
-			    FRESH | MAP_FIXED_NOREPLACE, -1, 0);
-	/* Kernels before 4.17 take the address for a hint. */
-	if (!is_error(at))
-		arena.os->munmap((void *)at, end - start);
-	return !is_error(at) || at == -EEXIST;
+	return end <= mapped ||
+	       page_occupy((void *)start, end - start, PROT_NONE) == -EEXIST;
 }
 
 /* Whoever brings a tree online that this is about to lie in has mapped it, or
@@ -241,13 +234,12 @@ static bool is_hole(uintptr_t addr, size_t len)
  */
 static bool free_hole(uintptr_t addr, size_t len)
 {
-	long at = arena.os->mmap((void *)addr, len, READ_WRITE,
-				 FRESH | MAP_FIXED_NOREPLACE, -1, 0);
+	long failed = page_occupy((void *)addr, len, READ_WRITE);
 
-	if (at == (long)addr) {
+	if (!failed) {
 		page_advise(span_of(addr, len));
 		seam_made(span_of(addr, len));
-	} else if (at == -ENOMEM && is_hole(addr, len)) {
+	} else if (failed == -ENOMEM && is_hole(addr, len)) {
 		arena_alter(addr, len, MARK_ALTERED);
 	} else {
 		return false;

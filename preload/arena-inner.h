@@ -195,6 +195,10 @@ ll_stats_t arena_tree_stats(size_t tree);
 
 /* What LLFREE_THP says of a mapping just made. */
 void page_advise(struct span s);
+/* Maps memory where nothing is mapped: 0, -EEXIST where something is, or what
+ * else the kernel says. To a kernel before 4.17, and in a sandbox, which may know
+ * the flags of ordinary allocators only, the address is a hint. */
+long page_occupy(void *addr, size_t len, int prot);
 /* A fresh mapping: 0 or -errno. Without access the frames count as altered.
  * When it fails all are as altered as one of them was, and altered if the kernel
  * may have taken away what was there. */

@@ -3,6 +3,8 @@
 
 #include "preload/arena-inner.h"
 
+#include <errno.h>
+
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23
 #endif
@@ -26,6 +28,19 @@ bool page_is_there(struct span s)
 	return !real_is_modest() &&
 	       !arena.os->madvise(address_of(s.first), bytes_of(s),
 				  MADV_NORMAL);
+}
+
+long page_occupy(void *addr, size_t len, int prot)
+{
+	int flags = real_is_modest() ? FRESH : FRESH | MAP_FIXED_NOREPLACE;
+	long at = arena.os->mmap(addr, len, prot, flags, -1, 0);
+
+	if (at == (long)addr)
+		return 0;
+	if (is_error(at))
+		return at;
+	arena.os->munmap((void *)at, len);
+	return -EEXIST;
 }
 
 long page_fresh(struct span s, int prot)

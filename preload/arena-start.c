@@ -51,13 +51,10 @@ static size_t round_up(size_t value, size_t to)
 /* Whether nothing is mapped there. */
 static bool is_vacant(uintptr_t base, size_t bytes)
 {
-	long at = arena.os->mmap((void *)base, bytes, PROT_NONE,
-				 FRESH | MAP_FIXED_NOREPLACE, -1, 0);
-
-	if (is_error(at))
+	if (page_occupy((void *)base, bytes, PROT_NONE))
 		return false;
-	arena.os->munmap((void *)at, bytes);
-	return (uintptr_t)at == base;
+	arena.os->munmap((void *)base, bytes);
+	return true;
 }
 
 /*

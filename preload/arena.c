@@ -124,19 +124,10 @@ ll_stats_t arena_tree_stats(size_t tree)
 static long map_fresh(size_t tree, int prot)
 {
 	void *addr = address_of(arena_tree(tree).first);
-	long at;
 
 	if (arena.reserved)
 		return arena.os->mprotect(addr, LLFREE_ALIGN, prot);
-	at = arena.os->mmap(addr, LLFREE_ALIGN, prot,
-			    FRESH | MAP_FIXED_NOREPLACE, -1, 0);
-	if (at == (long)addr)
-		return 0;
-	if (is_error(at))
-		return at;
-	/* Kernels before 4.17 take the address for a hint. */
-	arena.os->munmap((void *)at, LLFREE_ALIGN);
-	return -EEXIST;
+	return page_occupy(addr, LLFREE_ALIGN, prot);
 }
 
 /* While all is locked: without access, and unlocked again, since what of it is

@@ -286,11 +286,11 @@ sandboxed() {
 		"$builddir/tests/shim/sandbox" || return
 	boxes
 }
-# Of the program, of what it forked, and of two that it started.
+# Of the program, of two that it forked, and of two that it started.
 boxes() {
 	echo "$(wc -l <"$tmp/box") reports"
-	[ "$(wc -l <"$tmp/box")" -eq 4 ] &&
-		[ "$(grep -c '"balanced": true' "$tmp/box")" -eq 4 ]
+	[ "$(wc -l <"$tmp/box")" -eq 5 ] &&
+		[ "$(grep -c '"balanced": true' "$tmp/box")" -eq 5 ]
 }
 sandboxed_to_stderr() {
 	LD_PRELOAD=$preload LLFREE_STATS=json \

@@ -3,7 +3,7 @@
 
 /*
  * Sandboxes: one that kills for every system call that an ordinary allocator
- * does not make; two in which a program starts, of which one kills for what it
+ * does not make; one that looks at their flags as well; two in which a program starts, of which one kills for what it
  * would not do without us, and the other refuses it; and the kernel's own,
  * which allows next to nothing.
  */
@@ -15,6 +15,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#ifndef MAP_FIXED_NOREPLACE
+#define MAP_FIXED_NOREPLACE 0x100000
+#endif
+
+#define MIB ((size_t)1 << 20)
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 /* What an ordinary allocator, and the end of a process, need. */
@@ -50,12 +55,29 @@ static void add(struct sock_filter step)
 	filter[filled++] = step;
 }
 
+static void load(size_t offset)
+{
+	add((struct sock_filter)BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+					 (unsigned)offset));
+}
+
+/* mmap with one of these flags. */
+static void kill_for(unsigned flags)
+{
+	load(offsetof(struct seccomp_data, nr));
+	add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_mmap, 0,
+					 3));
+	load(offsetof(struct seccomp_data, args[3]));
+	add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JSET | BPF_K, flags, 0,
+					 1));
+	add((struct sock_filter)BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_KILL));
+	load(offsetof(struct seccomp_data, nr));
+}
+
 static void allow(const int *numbers, size_t count)
 {
 	if (!filled)
-		add((struct sock_filter)BPF_STMT(
-			BPF_LD | BPF_W | BPF_ABS,
-			offsetof(struct seccomp_data, nr)));
+		load(offsetof(struct seccomp_data, nr));
 	for (size_t i = 0; i < count; i++) {
 		add((struct sock_filter)BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
 						 (unsigned)numbers[i], 0, 1));
@@ -100,6 +122,36 @@ static bool works(void)
 	if (!locked_in(SECCOMP_RET_KILL))
 		_exit(77);
 	return map_some();
+}
+
+/* Far beyond what is mapped already, regions and heap. */
+static bool grow(void)
+{
+	for (int i = 0; i < 4; i++) {
+		char *p = map(20 * MIB);
+
+		if (!all_bytes(p, 20 * MIB, 0))
+			return false;
+		memset(p, 'g', 20 * MIB);
+	}
+	for (int i = 0; i < 1000; i++) {
+		char *block = malloc(64 << 10);
+
+		if (!block)
+			return false;
+		memset(block, 'h', 64 << 10);
+	}
+	return true;
+}
+
+/* chromium's knows the flags of ordinary allocators. */
+static bool grows_with_usual_flags(void)
+{
+	kill_for(MAP_FIXED_NOREPLACE);
+	allow(working, LENGTH(working));
+	if (!locked_in(SECCOMP_RET_KILL))
+		_exit(77);
+	return map_some() && grow();
 }
 
 /* This program again, in the sandbox from its first instruction on. */
@@ -154,6 +206,8 @@ int main(int argc, char **argv)
 		return done();
 	}
 	ok(in_child(works), "mapping in a sandbox");
+	ok(in_child(grows_with_usual_flags),
+	   "growing in one that looks at flags");
 	ok(in_child(starts_or_dies), "starting in one that kills");
 	ok(in_child(starts_and_is_refused), "starting in one that refuses");
 	ok(in_child(works_in_strict_mode), "malloc in the kernel's own");
