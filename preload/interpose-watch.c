@@ -9,6 +9,7 @@
 #include "preload/alter.h"
 #include "preload/arena.h"
 #include "preload/background.h"
+#include "preload/persona.h"
 #include "preload/real.h"
 
 #include <dlfcn.h>
@@ -40,6 +41,7 @@ static struct {
 	ssize_t (*vmsplice)(int, const struct iovec *, size_t, unsigned);
 	int (*ioctl)(int, unsigned long, ...);
 	int (*prctl)(int, ...);
+	int (*personality)(unsigned long);
 } next;
 
 static __attribute__((constructor)) void find_next(void)
@@ -48,6 +50,7 @@ static __attribute__((constructor)) void find_next(void)
 	*(void **)&next.vmsplice = dlsym(RTLD_NEXT, "vmsplice");
 	*(void **)&next.ioctl = dlsym(RTLD_NEXT, "ioctl");
 	*(void **)&next.prctl = dlsym(RTLD_NEXT, "prctl");
+	*(void **)&next.personality = dlsym(RTLD_NEXT, "personality");
 }
 
 static size_t pages_of(size_t len)
@@ -160,4 +163,22 @@ EXPORT int prctl(int option, ...)
 	if (next.prctl)
 		return next.prctl(option, a[0], a[1], a[2], a[3]);
 	return (int)real_result(real_prctl(option, a[0], a[1], a[2], a[3]));
+}
+
+/* Declared by sys/personality.h. */
+int personality(unsigned long persona);
+
+/* Of interest: what memory may be used for from now on. */
+EXPORT int personality(unsigned long persona)
+{
+	int before;
+
+	if (next.personality)
+		before = next.personality(persona);
+	else
+		before = (int)real_result(real_syscall(
+			SYS_personality, (long)persona, 0, 0, 0, 0, 0));
+	if (before != -1)
+		persona_changed(persona);
+	return before;
 }

@@ -15,6 +15,7 @@
 #include "preload/hook.h"
 #include "preload/lock.h"
 #include "preload/move.h"
+#include "preload/persona.h"
 #include "preload/profile.h"
 #include "preload/real.h"
 #include "preload/report.h"
@@ -131,7 +132,9 @@ static const char *heap_refused(const struct config *settings)
 		return "not wanted";
 	if (!&__curbrk)
 		return "libc does not say where it is";
-	return __curbrk ? "in use before us" : NULL;
+	if (__curbrk)
+		return "in use before us";
+	return persona_places_heap() ? "its place is behind the program" : NULL;
 }
 
 static int advice_for(uint64_t thp)
@@ -216,10 +219,16 @@ static size_t length(size_t len)
 /* ------------------------------------------------------------------------ */
 /* Mapping                                                                   */
 
+/* What the kernel makes of it. */
+static int effective(int prot)
+{
+	return prot & PROT_READ && persona_executes() ? prot | PROT_EXEC : prot;
+}
+
 static enum route serve(void *addr, size_t len, int prot, int flags,
 			off_t offset, void **served)
 {
-	enum route why = route_mmap(addr, len, prot, flags, offset,
+	enum route why = route_mmap(addr, len, effective(prot), flags, offset,
 				    real_page_size(), config()->max_region);
 
 	if (why == ROUTE_TOO_LARGE && config()->max && len > config()->max)
@@ -624,6 +633,15 @@ EXPORT int shmdt(const void *addr)
 /* ------------------------------------------------------------------------ */
 /* The main heap                                                             */
 
+/* The heap behind `before` is new. */
+static void set_rights(uintptr_t before, uintptr_t now)
+{
+	uintptr_t start = whole_pages(before);
+
+	if (persona_executes() && now > start)
+		mprotect((void *)start, now - start, PROT_READ | PROT_WRITE);
+}
+
 /* Instead of libc's, which sbrk calls as well: never by symbol alone. */
 static int move_break(void *addr)
 {
@@ -637,6 +655,7 @@ static int move_break(void *addr)
 	__curbrk = (void *)now;
 	upkeep_after(more);
 	if (now >= want) {
+		set_rights(before, now);
 		if (more)
 			stats_served(STAT_BRK_SERVED, more);
 		return 0;

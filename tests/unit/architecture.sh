@@ -98,7 +98,7 @@ preload_keeps_out_of_lib() {
 }
 
 # The lower a file, the earlier its word here; includes go backwards only.
-order="real say config elf-look names walk mark route stats gauge arena alter lock
+order="real say config elf-look persona names walk mark route stats gauge arena alter lock
 move heap hook-arch hook profile report-data report upkeep background interpose
 llfree-run"
 

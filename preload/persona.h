@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * The kernel's personality(2) of the process, as far as memory differs by it:
+ * programs that are saved images of a running Lisp set it and rely on it.
+ *
+ * Any thread at any time.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Whether the program may count on its heap right behind its data: it lies where
+ * it was linked to lie, and the kernel is not to place anything at random. Not
+ * known, and false, in a sandbox. */
+bool persona_places_heap(void);
+
+/* The program has set this personality. */
+void persona_changed(unsigned long persona);
+
+/* Whether memory that it maps now to read has to be executable as well, where
+ * the same was not so at the start. */
+bool persona_executes(void);
