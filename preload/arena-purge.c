@@ -146,7 +146,7 @@ static size_t purge_huge(size_t huge, unsigned marks, enum extent extent,
 {
 	struct span s = span(huge * HUGE, HUGE);
 
-	if (!mark_count_which(arena.marks, marks, LIVE, s))
+	if (!mark_any_which(arena.marks, marks, LIVE, s))
 		return 0;
 	if (is_whole(s))
 		return purge_free(s, marks, wanted);
@@ -188,76 +188,101 @@ static size_t next_huge(size_t *hand, size_t end)
 /* ------------------------------------------------------------------------ */
 /* Too much                                                                  */
 
-static size_t purge_hand;
+/* One for each extent: where there were whole ones last is no place for parts. */
+static size_t purge_hands[2];
 
-/* Goes round once at most: what is dirty may be in the hands of others, which
- * a signal handler that has interrupted them waits for in vain. */
+/* The hand stays where more may be than was wanted. It goes round once at most:
+ * what is dirty may be in the hands of others, which a signal handler that has
+ * interrupted them waits for in vain. */
 static size_t purge_some(size_t all, enum extent extent, size_t wanted,
-			 bool *round)
+			 unsigned *ends)
 {
+	size_t *hand = &purge_hands[extent];
 	size_t purged = 0;
-	unsigned ends = 0;
 
-	for (unsigned i = 0; i < LOOK && ends < 2 && purged < wanted; i++) {
-		size_t huge = next_huge(&purge_hand, all);
+	*ends = 0;
+	for (unsigned i = 0; i < LOOK && *ends < 2 && purged < wanted; i++) {
+		size_t huge = next_huge(hand, all);
 
-		if (huge < all) {
-			purged += purge_huge(huge, DIRTY, extent,
-					     wanted - purged);
+		if (huge == all) {
+			__atomic_store_n(hand, 0, __ATOMIC_RELAXED);
+			(*ends)++;
 			continue;
 		}
-		__atomic_store_n(&purge_hand, 0, __ATOMIC_RELAXED);
-		ends++;
+		purged += purge_huge(huge, DIRTY, extent, wanted - purged);
+		if (purged >= wanted)
+			__atomic_store_n(hand, huge, __ATOMIC_RELAXED);
 	}
-	*round = ends == 2;
 	return purged;
 }
 
 /*
- * Who has what is dirty may be stopped, gone with a fork, or wait for the very
- * handler that looks for it. A call that went all round in vain spares the next
- * ones that, and more of them each time. Estimates.
+ * A call that looked in vain spares the next ones that, and more of them each
+ * time. For whole ones where the next LOOK are; for parts all round: who has
+ * what is dirty may be stopped, gone with a fork, or wait for the very handler
+ * that looks for it. Estimates.
  */
 #define SPARED_MOST 64u
-static struct {
+static struct spared {
 	unsigned left, next;
-} spared;
+	unsigned ends; /* that the hand has passed since it found some */
+} spared[2];
 
-static bool is_spared(void)
+static bool is_spared(struct spared *spare)
 {
-	unsigned left = __atomic_load_n(&spared.left, __ATOMIC_RELAXED);
+	unsigned left = __atomic_load_n(&spare->left, __ATOMIC_RELAXED);
 
 	if (left)
-		__atomic_store_n(&spared.left, left - 1, __ATOMIC_RELAXED);
+		__atomic_store_n(&spare->left, left - 1, __ATOMIC_RELAXED);
 	return left;
 }
 
-static void spare_next(bool in_vain)
+static void spare_next(struct spared *spare, bool in_vain)
 {
-	unsigned next = __atomic_load_n(&spared.next, __ATOMIC_RELAXED);
+	unsigned next = __atomic_load_n(&spare->next, __ATOMIC_RELAXED);
 
 	if (!in_vain && !next)
 		return;
-	__atomic_store_n(&spared.left, in_vain ? next : 0, __ATOMIC_RELAXED);
+	__atomic_store_n(&spare->left, in_vain ? next : 0, __ATOMIC_RELAXED);
 	next = in_vain ? 2 * next + 1 : 0;
-	__atomic_store_n(&spared.next, next < SPARED_MOST ? next : SPARED_MOST,
+	__atomic_store_n(&spare->next, next < SPARED_MOST ? next : SPARED_MOST,
 			 __ATOMIC_RELAXED);
+}
+
+/* All round, whoever began there. */
+static bool is_round(struct spared *spare, unsigned ends)
+{
+	ends += __atomic_load_n(&spare->ends, __ATOMIC_RELAXED);
+	__atomic_store_n(&spare->ends, ends < 2 ? ends : 2, __ATOMIC_RELAXED);
+	return ends >= 2;
+}
+
+static size_t purge_extent(size_t frame, enum extent extent, size_t wanted)
+{
+	struct spared *spare = &spared[extent];
+	unsigned ends;
+	size_t purged;
+
+	if (is_spared(spare))
+		return 0;
+	purged = purge_some(purge_within_reach(frame), extent, wanted, &ends);
+	if (purged)
+		__atomic_store_n(&spare->ends, 0, __ATOMIC_RELAXED);
+	spare_next(spare, !purged && (extent == WHOLE || is_round(spare, ends)));
+	return purged;
 }
 
 void purge_excess(struct span changed)
 {
-	size_t wanted = gauge_excess(), all, purged;
-	bool round;
+	size_t wanted = gauge_excess(), purged;
 
-	if (__builtin_expect(!wanted, 1) || arena_is_locked() || is_spared())
+	if (__builtin_expect(!wanted, 1) || arena_is_locked())
 		return;
-	all = purge_within_reach(changed.first);
 	if (wanted > changed.count + AHEAD)
 		wanted = changed.count + AHEAD;
-	purged = purge_some(all, WHOLE, wanted, &round);
+	purged = purge_extent(changed.first, WHOLE, wanted);
 	if (purged < wanted)
-		purged += purge_some(all, PARTS, wanted, &round);
-	spare_next(round && !purged);
+		purge_extent(changed.first, PARTS, wanted - purged);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -283,7 +308,7 @@ static size_t age_huge(size_t huge, size_t reach)
 }
 
 /* Whether a round is under way. */
-static bool is_round(uint64_t now)
+static bool ages_now(uint64_t now)
 {
 	uint64_t began = __atomic_load_n(&aging.began, __ATOMIC_RELAXED);
 	size_t hand = __atomic_load_n(&aging.hand, __ATOMIC_RELAXED);
@@ -309,7 +334,7 @@ void arena_age(uint64_t now, size_t budget)
 {
 	size_t end = 2 * (arena.frames / HUGE);
 
-	if (!ages() || arena_is_locked() || !is_round(now))
+	if (!ages() || arena_is_locked() || !ages_now(now))
 		return;
 	while (budget) {
 		size_t huge = next_huge(&aging.hand, end);
@@ -345,7 +370,7 @@ uint64_t arena_age_turn(uint64_t now)
 		return ARENA_NEVER;
 	if (arena_is_locked())
 		return now + IDLE;
-	if (!is_round(now))
+	if (!ages_now(now))
 		return next_round(now);
 	if (!turn_begin(now))
 		return now + HELD;

@@ -65,12 +65,12 @@ static inline uint64_t load_any(const struct marks *group, unsigned kinds)
 static inline uint64_t load_which(const struct marks *group, unsigned with,
 				  unsigned without)
 {
-	uint64_t which = ~load_any(group, without);
+	uint64_t which = UINT64_MAX;
 
 	for (unsigned kind = 0; kind < MARK_KINDS; kind++)
 		if (with & MARK_BIT(kind))
 			which &= load(group, (enum mark)kind);
-	return which;
+	return which ? which & ~load_any(group, without) : 0;
 }
 
 void mark_set(struct marks *marks, enum mark kind, struct span s)
@@ -128,6 +128,19 @@ size_t mark_count_which(const struct marks *marks, unsigned with,
 			p.mask & load_which(&marks[p.group], with, without));
 	}
 	return count;
+}
+
+bool mark_any_which(const struct marks *marks, unsigned with, unsigned without,
+		    struct span s)
+{
+	uint64_t any = 0;
+
+	while (s.count && !any) {
+		struct piece p = next_piece(&s);
+
+		any = p.mask & load_which(&marks[p.group], with, without);
+	}
+	return any;
 }
 
 struct span mark_run_which(const struct marks *marks, unsigned with,

@@ -89,6 +89,10 @@ size_t mark_count(const struct marks *marks, enum mark kind, struct span s);
 size_t mark_count_which(const struct marks *marks, unsigned with,
 			unsigned without, struct span s);
 
+/* Whether any has. */
+bool mark_any_which(const struct marks *marks, unsigned with, unsigned without,
+		    struct span s);
+
 /*
  * The first run of frames in `s` that begins with its first frame and of which
  * all, or none, have a mark of the set `kinds`; *have says which. Empty when

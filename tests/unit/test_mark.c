@@ -78,6 +78,15 @@ static void kinds_are_apart(void **state)
 						  MARK_BIT(MARK_ALTERED),
 					  0, span(0, FRAMES)),
 			 5);
+	assert_true(mark_any_which(marks, MARK_BIT(MARK_LIVE),
+				   MARK_BIT(MARK_ALTERED), span(0, FRAMES)));
+	assert_true(mark_any_which(marks, MARK_BIT(MARK_ALTERED), 0,
+				   span(74, FRAMES - 74)));
+	assert_false(mark_any_which(marks, MARK_BIT(MARK_LIVE),
+				    MARK_BIT(MARK_ALTERED),
+				    span(65, FRAMES - 65)));
+	assert_false(mark_any_which(marks, MARK_BIT(MARK_LIVE), 0,
+				    span(0, 60)));
 	mark_clear(marks, MARK_LIVE, span(0, FRAMES));
 	assert_int_equal(mark_count(marks, MARK_ALTERED, span(0, FRAMES)), 10);
 }
