@@ -740,9 +740,11 @@ static void later(uint64_t ms)
 	arena_age(now, SIZE_MAX);
 }
 
-/* Two rounds, after which nothing is old, or dirty. */
+/* Two rounds, after which nothing is old, or dirty; nor in pieces, which would be
+ * mapped afresh when there are a few more. */
 static void all_back(void)
 {
+	arena_trim();
 	later(10 * DECAY);
 	later(10 * DECAY);
 }
