@@ -19,7 +19,8 @@
 static void *buffer(size_t size)
 {
 	size_t lines = (size + LLFREE_CACHE_SIZE - 1) / LLFREE_CACHE_SIZE;
-	void *memory = aligned_alloc(LLFREE_CACHE_SIZE, lines * LLFREE_CACHE_SIZE);
+	void *memory =
+		aligned_alloc(LLFREE_CACHE_SIZE, lines * LLFREE_CACHE_SIZE);
 	if (!memory)
 		abort();
 	return memory;
@@ -51,25 +52,32 @@ int main(void)
 			       .trees = buffer(size.trees),
 			       .lower = buffer(size.lower) };
 	llfree_t *self = buffer(size.llfree);
-	must("init", llfree_init(self, FRAMES, LLFREE_INIT_FREE, meta, &classing));
+	must("init",
+	     llfree_init(self, FRAMES, LLFREE_INIT_FREE, meta, &classing));
 
 	/* One frame, and 2 MiB in one piece, through the slots of core 0. */
 	llfree_request_t small = llfree_simple_request(CORES, 0, 0);
-	llfree_request_t huge = llfree_simple_request(CORES, LLFREE_HUGE_ORDER, 0);
-	frame_id_t page = must("get one frame", llfree_get(self, frame_id_none(), small));
-	frame_id_t large = must("get a huge frame", llfree_get(self, frame_id_none(), huge));
-	frame_id_t range = must("get 1000 frames",
-				llfree_get_range(self, frame_id_none(), 1000, small));
+	llfree_request_t huge =
+		llfree_simple_request(CORES, LLFREE_HUGE_ORDER, 0);
+	frame_id_t page =
+		must("get one frame", llfree_get(self, frame_id_none(), small));
+	frame_id_t large = must("get a huge frame",
+				llfree_get(self, frame_id_none(), huge));
+	frame_id_t range =
+		must("get 1000 frames",
+		     llfree_get_range(self, frame_id_none(), 1000, small));
 	show("now", self);
 
 	/* Any part of it can be freed by itself; what is free cannot. */
-	must("put the first 64 of them", llfree_put_range(self, range, 64, small));
+	must("put the first 64 of them",
+	     llfree_put_range(self, range, 64, small));
 	must("put the huge frame", llfree_put(self, large, huge));
 	llfree_result_t twice = llfree_put(self, large, huge);
 	printf("%-28s error %u\n", "put it again", twice.error);
 
 	/* After a crash, the lower buffer alone tells what is allocated. */
-	must("recover", llfree_init(self, FRAMES, LLFREE_INIT_RECOVER, meta, &classing));
+	must("recover",
+	     llfree_init(self, FRAMES, LLFREE_INIT_RECOVER, meta, &classing));
 	show("recovered", self);
 	must("put the one frame", llfree_put(self, page, small));
 	llfree_validate(self);

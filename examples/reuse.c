@@ -60,8 +60,8 @@ int main(int argc, char **argv)
 			return 1;
 		}
 	}
-	printf("%zu times %zu KiB: %.2f us each, %ld page faults\n", rounds, kib,
-	       (seconds() - start) * 1e6 / (double)rounds,
+	printf("%zu times %zu KiB: %.2f us each, %ld page faults\n", rounds,
+	       kib, (seconds() - start) * 1e6 / (double)rounds,
 	       page_faults() - faults);
 	return 0;
 }

@@ -221,12 +221,10 @@ llfree_classing_t llfree_classing_movable(size_t cores);
 llfree_policy_t llfree_movable_policy(uint8_t requested, uint8_t target,
 				      size_t free);
 
-static inline llfree_request_t llfree_movable_request(size_t cores,
-						      uint8_t order,
-						      size_t core, bool movable)
+static inline llfree_request_t
+llfree_movable_request(size_t cores, uint8_t order, size_t core, bool movable)
 {
-	return llreq(order,
-		     order >= LLFREE_HUGE_ORDER ? 2 : (movable ? 1 : 0),
+	return llreq(order, order >= LLFREE_HUGE_ORDER ? 2 : (movable ? 1 : 0),
 		     cores ? ll_some(core % cores) : ll_none());
 }
 
@@ -271,9 +269,9 @@ llfree_meta_size_t llfree_metadata_size(const llfree_classing_t *classing,
  * LLFREE_ERR_INIT, with nothing touched, for a bad size (less than one huge
  * frame, more than can be numbered), mode, buffer or classing.
  */
-LLFREE_MUST_CHECK llfree_result_t llfree_init(llfree_t *self, size_t frames,
-					      uint8_t init, llfree_meta_t meta,
-					      const llfree_classing_t *classing);
+LLFREE_MUST_CHECK llfree_result_t
+llfree_init(llfree_t *self, size_t frames, uint8_t init, llfree_meta_t meta,
+	    const llfree_classing_t *classing);
 
 /*
  * As llfree_init with LLFREE_INIT_FREE, for a `lower` buffer that is known to
@@ -300,9 +298,8 @@ LLFREE_MUST_CHECK llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at,
 						   unsigned order,
 						   unsigned class_id,
 						   size_t local);
-llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame,
-				 unsigned order, unsigned class_id,
-				 size_t local);
+llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
+				 unsigned class_id, size_t local);
 
 /* A value that is there is never taken for none: so large it is an error. */
 static inline size_t llfree_plain_local(ll_optional_t local)
@@ -343,8 +340,8 @@ llfree_get(llfree_t *self, frame_id_optional_t at, llfree_request_t request)
  * allocated. Of two calls that free the same frame at once, one succeeds for
  * it; the other may fail with part of its other frames freed.
  */
-static inline llfree_result_t
-llfree_put(llfree_t *self, frame_id_t frame, llfree_request_t request)
+static inline llfree_result_t llfree_put(llfree_t *self, frame_id_t frame,
+					 llfree_request_t request)
 {
 	return llfree_put_plain(self, frame.value, request.order,
 				request.LLFREE_CLASS_FIELD,
@@ -512,10 +509,12 @@ void llfree_print_debug(const llfree_t *self, llfree_writer_t writer,
 void llfree_print_debug_mutable(const llfree_t *self,
 				llfree_mutable_writer_t writer, void *arg);
 #ifndef __cplusplus
+/* clang-format off */
 #define llfree_print_debug(self, writer, arg)                         \
 	_Generic((writer),                                            \
 		llfree_mutable_writer_t: llfree_print_debug_mutable,  \
 		default: llfree_print_debug)((self), (writer), (arg))
+/* clang-format on */
 #endif
 
 /*

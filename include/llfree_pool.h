@@ -79,9 +79,9 @@ const char *llfree_pool_error_text(llfree_pool_error_t error);
  * overwrite. When it fails, a file that was not there is not there again. When
  * it is cut off, what remains is no pool.
  */
-LLFREE_MUST_CHECK llfree_pool_error_t llfree_pool_create(
-	llfree_pool_t **pool, const char *path, size_t frames,
-	const llfree_classing_t *classing, unsigned flags);
+LLFREE_MUST_CHECK llfree_pool_error_t
+llfree_pool_create(llfree_pool_t **pool, const char *path, size_t frames,
+		   const llfree_classing_t *classing, unsigned flags);
 
 /*
  * Opens a pool, recovering it if need be. The classing need not be the one

@@ -16,18 +16,18 @@
  * was replaced and the new one. False, with `was` as found, when the step said
  * no. The step may be evaluated several times and must have no other effect.
  */
-#define atom_update(p, was, next, step)             \
-	({                                          \
-		bool done_;                         \
-		(was) = atom_load(p);               \
-		for (;;) {                          \
-			(next) = (was);             \
-			done_ = (step);             \
-			if (!done_)                 \
-				break;              \
+#define atom_update(p, was, next, step)                    \
+	({                                                 \
+		bool done_;                                \
+		(was) = atom_load(p);                      \
+		for (;;) {                                 \
+			(next) = (was);                    \
+			done_ = (step);                    \
+			if (!done_)                        \
+				break;                     \
 			if (atom_cas((p), &(was), (next))) \
-				break;              \
-			atom_retry();               \
-		}                                   \
-		done_;                              \
+				break;                     \
+			atom_retry();                      \
+		}                                          \
+		done_;                                     \
 	})

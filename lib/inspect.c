@@ -54,8 +54,7 @@ ll_stats_t llfree_stats(const llfree_t *self)
 	return stats;
 }
 
-ll_stats_t llfree_stats_at(const llfree_t *self, frame_id_t frame,
-			   size_t order)
+ll_stats_t llfree_stats_at(const llfree_t *self, frame_id_t frame, size_t order)
 {
 	tree_id_t tree = tree_of_frame(frame);
 
@@ -191,8 +190,8 @@ static line_t slot_line(const llfree_t *self, size_t i)
 	return line;
 }
 
-void (llfree_print_debug)(const llfree_t *self, llfree_writer_t writer,
-			  void *arg)
+void(llfree_print_debug)(const llfree_t *self, llfree_writer_t writer,
+			 void *arg)
 {
 	line_t line = summary(self);
 
@@ -247,7 +246,8 @@ static const char *tree_broken(const llfree_t *self, tree_id_t id)
 	tree_t tree = tree_at(self, id);
 
 	if (holders(self, id) != tree_is_reserved(tree))
-		return "a tree is reserved by not exactly the slots that have it";
+		return "a tree is reserved by not exactly the slots that have "
+		       "it";
 	if (tree_is_reserved(tree) && tree_is_offline(tree))
 		return "an offline tree is reserved";
 	if (!upper_has_class(self, tree_class(tree)))
@@ -276,7 +276,7 @@ static const char *upper_broken(const llfree_t *self)
 
 	for (size_t i = 0; i < upper_trees(self) && !broken; i++)
 		broken = tree_broken(self, tree_id(i));
-	for (uint8_t class = 0; class < LLFREE_MAX_CLASSES; class++)
+	for (uint8_t class = 0; class < LLFREE_MAX_CLASSES; class ++)
 		for (size_t i = self->first_slot[class];
 		     i < self->first_slot[class + 1] && !broken; i++)
 			broken = slot_broken(self, i, class);

@@ -22,7 +22,8 @@ static uint8_t classing_mask(const llfree_classing_t *classing)
 		uint8_t class = classing->classes[i].class;
 
 		if (class >= LLFREE_MAX_CLASSES || mask >> class & 1 ||
-		    classing->classes[i].count > UINT32_MAX / LLFREE_MAX_CLASSES)
+		    classing->classes[i].count >
+			    UINT32_MAX / LLFREE_MAX_CLASSES)
 			return 0;
 		mask |= (uint8_t)(1u << class);
 	}
@@ -95,7 +96,7 @@ static void slots_init(llfree_t *self, const llfree_classing_t *classing)
 {
 	uint32_t first = 0;
 
-	for (uint8_t class = 0; class < LLFREE_MAX_CLASSES; class++) {
+	for (uint8_t class = 0; class < LLFREE_MAX_CLASSES; class ++) {
 		self->first_slot[class] = first;
 		for (size_t i = 0; i < classing->num_classes; i++)
 			if (classing->classes[i].class == class)
@@ -110,9 +111,9 @@ static void upper_init(const llfree_t *self, bool all_free)
 	memset(self->locals, 0, local_size(upper_slots(self)));
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		tree_id_t tree = tree_id(i);
-		size_t free = all_free ?
-				      lower_tree_frames(&self->lower, tree) :
-				      lower_count_in_tree(&self->lower, tree);
+		size_t free = all_free
+				      ? lower_tree_frames(&self->lower, tree)
+				      : lower_count_in_tree(&self->lower, tree);
 
 		atom_store(upper_tree(self, tree),
 			   tree_new(free, self->default_class));
@@ -232,8 +233,7 @@ static size_t tree_part(frame_id_t first, size_t frames)
 }
 
 static llfree_result_t put_trees(const llfree_t *self, local_t *local,
-				 frame_id_t first, size_t frames,
-				 uint8_t class)
+				 frame_id_t first, size_t frames, uint8_t class)
 {
 	llfree_result_t result = llfree_ok(first, class);
 
@@ -250,9 +250,8 @@ static llfree_result_t put_trees(const llfree_t *self, local_t *local,
 }
 
 /* Trees take the class of a request that has got frames of them. */
-static void settle_trees(const llfree_t *self, local_t *local,
-			 frame_id_t first, size_t frames,
-			 llfree_result_t *result, uint8_t class)
+static void settle_trees(const llfree_t *self, local_t *local, frame_id_t first,
+			 size_t frames, llfree_result_t *result, uint8_t class)
 {
 	for (size_t done = 0, part; done < frames; done += part) {
 		frame_id_t at = frame_plus(first, done);
@@ -304,15 +303,15 @@ llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
 	want_t want = { (size_t)1 << order, order };
 
 	if (at != UINT64_MAX)
-		return get_at(self, local, frame, want.frames, (uint8_t)class);
+		return get_at(self, local, frame, want.frames, (uint8_t) class);
 	if (local) {
 		frame_id_optional_t own =
-			upper_get_own(self, local, (uint8_t)class, want);
+			upper_get_own(self, local, (uint8_t) class, want);
 
 		if (own.present)
-			return llfree_ok(own.value, (uint8_t)class);
+			return llfree_ok(own.value, (uint8_t) class);
 	}
-	return upper_get(self, want, (uint8_t)class, local);
+	return upper_get(self, want, (uint8_t) class, local);
 }
 
 llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
@@ -324,7 +323,7 @@ llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
 	    !upper_find_local(self, class, slot, &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 	return put(self, local, frame_id(frame), (size_t)1 << order,
-		   (uint8_t)class);
+		   (uint8_t) class);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -448,9 +447,9 @@ static bool tree_change(tree_t *tree, llfree_tree_match_t match,
 		return false;
 	if (change.operation != LLFREE_TREE_OP_NONE)
 		*tree ^= TREE_OFFLINE;
-	return tree_set_class(tree, change.class != LLFREE_CLASS_NONE ?
-					    change.class :
-					    tree_class(*tree));
+	return tree_set_class(tree, change.class != LLFREE_CLASS_NONE
+					    ? change.class
+					    : tree_class(*tree));
 }
 
 llfree_result_t llfree_change_tree(llfree_t *self, llfree_tree_match_t match,

@@ -74,9 +74,8 @@ size_t lower_get_some(const lower_t *self, frame_id_t from, frame_id_t *frames,
 	huge_id_t first = huge_of_frame(from);
 	size_t start = first.value % LLFREE_TREE_CHILDREN;
 	size_t count = lower_tree_huge(self, tree_of_huge(first));
-	size_t got = part_get_some(self, first,
-				   frame_in_huge(from) / ROW_FRAMES, frames,
-				   most);
+	size_t got = part_get_some(
+		self, first, frame_in_huge(from) / ROW_FRAMES, frames, most);
 
 	for (int free = 0; free <= 1; free++) {
 		for (size_t i = 0; i < count && got < most; i++) {
@@ -137,8 +136,7 @@ static bool piece_get(const lower_t *self, frame_id_t first, piece_t piece,
 		      size_t *lost)
 {
 	if (piece.lanes > 0)
-		return lower_whole_get(self, huge_of_frame(first),
-				       piece.lanes);
+		return lower_whole_get(self, huge_of_frame(first), piece.lanes);
 	return part_get_at(self, first, piece.frames, lost);
 }
 
@@ -286,7 +284,6 @@ static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
 	return false;
 }
 
-
 /*
  * How much of a span, in frames from its start, has huge frames that are free,
  * or in the last one a free beginning.
@@ -380,9 +377,9 @@ found_t lower_search(const lower_t *self, frame_id_t from, want_t want)
 
 	for (unsigned i = 0; i < SEARCH_AGAIN; i++) {
 		stamp = children_stamp(self, tree);
-		if (want.frames < LLFREE_HUGE_SIZE ?
-			    part_search(self, &from, want, &lost) :
-			    whole_search(self, &from, want, &lost))
+		if (want.frames < LLFREE_HUGE_SIZE
+			    ? part_search(self, &from, want, &lost)
+			    : whole_search(self, &from, want, &lost))
 			return found(from);
 		if (stamp == children_stamp(self, tree))
 			break;
@@ -439,8 +436,8 @@ size_t lower_count_in_tree(const lower_t *self, tree_id_t tree)
 	size_t free = 0;
 
 	for (size_t i = 0; i < lower_tree_huge(self, tree); i++)
-		free += child_count(atom_load(
-			lower_child(self, huge_id(huge.value + i))));
+		free += child_count(
+			atom_load(lower_child(self, huge_id(huge.value + i))));
 	return free;
 }
 

@@ -28,10 +28,10 @@ typedef struct {
 } lower_t;
 
 /* Entries from one tree's children to the next tree's. */
-#define CHILD_STRIDE                                                     \
-	(LLFREE_TREE_CHILDREN * sizeof(child_t) < LLFREE_CACHE_SIZE ?    \
-		 LLFREE_CACHE_SIZE / sizeof(child_t) :                   \
-		 LLFREE_TREE_CHILDREN)
+#define CHILD_STRIDE                                                \
+	(LLFREE_TREE_CHILDREN * sizeof(child_t) < LLFREE_CACHE_SIZE \
+		 ? LLFREE_CACHE_SIZE / sizeof(child_t)              \
+		 : LLFREE_TREE_CHILDREN)
 
 /* How the buffer becomes the state. */
 typedef enum {
@@ -114,8 +114,8 @@ static inline found_t not_found(size_t lost)
 static inline void lower_unclaim(child_t *child, size_t frames)
 {
 	child_t was, next;
-	bool given = atom_update(child, was, next,
-				 child_give(&next, frames, next));
+	bool given =
+		atom_update(child, was, next, child_give(&next, frames, next));
 
 	llfree_assert(given);
 	(void)given;
@@ -131,8 +131,8 @@ HOT found_t lower_get_huge(const lower_t *self, frame_id_t from)
 	size_t base = start - start % LLFREE_TREE_CHILDREN;
 
 	for (size_t i = 0; i < LLFREE_TREE_CHILDREN; i++) {
-		huge_id_t huge = huge_id(
-			base + (start + i) % LLFREE_TREE_CHILDREN);
+		huge_id_t huge =
+			huge_id(base + (start + i) % LLFREE_TREE_CHILDREN);
 
 		if (lower_whole_get(self, huge, 1))
 			return found(frame_of_huge(huge));

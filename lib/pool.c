@@ -114,7 +114,8 @@ static llfree_pool_error_t pool_map(llfree_pool_t *pool, int fd)
 	size_t size = (size_t)pool->found_head.size;
 	size_t room_size = size + HUGE_BYTES;
 	uint8_t *room = mmap(NULL, room_size, PROT_NONE,
-			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+			     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1,
+			     0);
 
 	if (room == MAP_FAILED)
 		return LLFREE_POOL_ERR_SYSTEM;
@@ -155,8 +156,8 @@ static void pool_release(llfree_pool_t *pool)
 /* On the medium when it returns. The mapping begins with the superblock. */
 static llfree_pool_error_t pool_write(const llfree_pool_t *pool, size_t bytes)
 {
-	return msync(pool->head, bytes, MS_SYNC) ? LLFREE_POOL_ERR_SYSTEM :
-						   LLFREE_POOL_OK;
+	return msync(pool->head, bytes, MS_SYNC) ? LLFREE_POOL_ERR_SYSTEM
+						 : LLFREE_POOL_OK;
 }
 
 static llfree_pool_error_t pool_set(const llfree_pool_t *pool, uint64_t *word,
@@ -226,8 +227,8 @@ static llfree_pool_error_t file_lock(int fd)
 {
 	if (!flock(fd, LOCK_EX | LOCK_NB))
 		return LLFREE_POOL_OK;
-	return errno == EWOULDBLOCK ? LLFREE_POOL_ERR_IN_USE :
-				      LLFREE_POOL_ERR_SYSTEM;
+	return errno == EWOULDBLOCK ? LLFREE_POOL_ERR_IN_USE
+				    : LLFREE_POOL_ERR_SYSTEM;
 }
 
 /* Bytes of a file or block device; the file may not be gone again. */
@@ -308,8 +309,8 @@ static llfree_pool_error_t draft_grow(struct draft *draft, uint64_t size)
 	int error;
 
 	if (!draft->regular)
-		return draft->bytes < size ? LLFREE_POOL_ERR_NO_SPACE :
-					     LLFREE_POOL_OK;
+		return draft->bytes < size ? LLFREE_POOL_ERR_NO_SPACE
+					   : LLFREE_POOL_OK;
 	/* Beyond this limit there would be a signal. */
 	if (!getrlimit(RLIMIT_FSIZE, &limit) && limit.rlim_cur < size)
 		return LLFREE_POOL_ERR_NO_SPACE;
@@ -450,7 +451,8 @@ llfree_pool_error_t llfree_pool_open(llfree_pool_t **pool, const char *path,
 	*pool = NULL;
 	if (flags & ~LLFREE_POOL_READ_ONLY)
 		return LLFREE_POOL_ERR_ARGUMENT;
-	fd = open(path, (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
+	fd = open(path,
+		  (writable ? O_RDWR : O_RDONLY) | O_CLOEXEC | O_NONBLOCK);
 	if (fd < 0)
 		return LLFREE_POOL_ERR_SYSTEM;
 	if (writable)
@@ -531,6 +533,6 @@ frame_id_optional_t llfree_pool_frame(const llfree_pool_t *pool,
 	uint64_t offset = (uintptr_t)address - (uintptr_t)pool_frames(pool);
 	frame_id_t frame = frame_id(offset >> LLFREE_FRAME_BITS);
 
-	return frame.value < pool->found_head.frames ? frame_id_some(frame) :
-						       frame_id_none();
+	return frame.value < pool->found_head.frames ? frame_id_some(frame)
+						     : frame_id_none();
 }

@@ -49,9 +49,9 @@ void superblock_make(struct superblock *self, size_t frames)
 	self->root_at = SUPERBLOCK_SIZE;
 	self->lower_at = self->root_at + LLFREE_POOL_ROOT_SIZE;
 	self->lower_size = lower_size(frames);
-	self->frames_at = div_ceil(self->lower_at + self->lower_size,
-				   HUGE_BYTES) *
-			  HUGE_BYTES;
+	self->frames_at =
+		div_ceil(self->lower_at + self->lower_size, HUGE_BYTES) *
+		HUGE_BYTES;
 	self->size = self->frames_at + ((uint64_t)frames << LLFREE_FRAME_BITS);
 	superblock_seal(self);
 }

@@ -47,7 +47,7 @@ _Static_assert(sizeof(tree_line_t) == LLFREE_CACHE_SIZE, "one line each");
 
 static inline tree_t tree_new(size_t free, uint8_t class)
 {
-	return (tree_t)free | (tree_t)class << TREE_CLASS_SHIFT;
+	return (tree_t)free | (tree_t) class << TREE_CLASS_SHIFT;
 }
 
 /* Counts also what is freed into an offline tree. */
@@ -110,7 +110,7 @@ static inline bool tree_move(tree_t *tree, frame_id_t at)
 
 static inline bool tree_set_class(tree_t *tree, uint8_t class)
 {
-	*tree = ((*tree & ~TREE_CLASS) | (tree_t)class << TREE_CLASS_SHIFT) +
+	*tree = ((*tree & ~TREE_CLASS) | (tree_t) class << TREE_CLASS_SHIFT) +
 		TREE_VERSION_ONE;
 	return true;
 }

@@ -40,8 +40,8 @@ uint64_t upper_stamp(const llfree_t *self)
 /* The line on which a request counts. */
 static local_t *counters(const llfree_t *self, const local_t *local)
 {
-	return &self->locals[local ? (size_t)(local - self->locals) :
-				     upper_slots(self)];
+	return &self->locals[local ? (size_t)(local - self->locals)
+				   : upper_slots(self)];
 }
 
 /* ------------------------------------------------------------------------ */
@@ -308,8 +308,8 @@ bool upper_may_get_at(const llfree_t *self, size_t frames, uint8_t class,
 	       policy_of(self, class, tree).type != LLFREE_POLICY_INVALID;
 }
 
-llfree_result_t upper_get_at(const llfree_t *self, size_t frames,
-			     uint8_t class, frame_id_t first)
+llfree_result_t upper_get_at(const llfree_t *self, size_t frames, uint8_t class,
+			     frame_id_t first)
 {
 	tree_id_t id = tree_of_frame(first);
 	tree_t was, next;

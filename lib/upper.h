@@ -160,8 +160,8 @@ llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
 			  local_t *local);
 
 /* Exactly these frames, all of one tree, whose class stays for now. */
-llfree_result_t upper_get_at(const llfree_t *self, size_t frames,
-			     uint8_t class, frame_id_t first);
+llfree_result_t upper_get_at(const llfree_t *self, size_t frames, uint8_t class,
+			     frame_id_t first);
 
 /* What becomes of a tree's class after that; false: it stays. No slot loses
  * its tree for a place that was asked for. */

@@ -17,15 +17,15 @@ typedef uint16_t __attribute__((may_alias)) lanes1_t;
 typedef uint32_t __attribute__((may_alias)) lanes2_t;
 typedef uint64_t __attribute__((may_alias)) lanes4_t;
 
-#define WHOLE_CHANGE_AS(type, p, from, to, lanes, now)                    \
-	({                                                                \
-		type was_, next_;                                         \
-		bool changed_ = atom_update(                              \
-			(type *)(p), was_, next_,                         \
-			(*(now) = next_,                                  \
-			 lanes_change((now), (from), (to), (lanes)) &&    \
-				 (next_ = (type) * (now), true)));        \
-		changed_;                                                 \
+#define WHOLE_CHANGE_AS(type, p, from, to, lanes, now)                 \
+	({                                                             \
+		type was_, next_;                                      \
+		bool changed_ = atom_update(                           \
+			(type *)(p), was_, next_,                      \
+			(*(now) = next_,                               \
+			 lanes_change((now), (from), (to), (lanes)) && \
+				 (next_ = (type) * (now), true)));     \
+		changed_;                                              \
 	})
 
 /* All lanes from one state to another, or none; `now` is what they became. */

@@ -130,8 +130,7 @@ bool alter_by_advice(int advice)
 
 enum alter_holes alter_holes(int advice)
 {
-	return advice == ADVICE_POPULATE_READ ||
-			       advice == ADVICE_POPULATE_WRITE ?
-		       HOLES_END :
-		       HOLES_FAIL;
+	return advice == ADVICE_POPULATE_READ || advice == ADVICE_POPULATE_WRITE
+		       ? HOLES_END
+		       : HOLES_FAIL;
 }

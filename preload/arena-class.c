@@ -39,8 +39,8 @@ static llfree_policy_t for_huge(uint8_t target, size_t free)
 		return use(LLFREE_POLICY_DEMOTE, 2);
 	if (target == CLASS_HUGE)
 		return use(LLFREE_POLICY_MATCH, priority_of(free));
-	return use(free >= LLFREE_TREE_SIZE / 2 ? LLFREE_POLICY_STEAL :
-						  LLFREE_POLICY_DEMOTE,
+	return use(free >= LLFREE_TREE_SIZE / 2 ? LLFREE_POLICY_STEAL
+						: LLFREE_POLICY_DEMOTE,
 		   1);
 }
 

@@ -39,9 +39,9 @@ static size_t count_free(void)
 	size_t count = 0;
 
 	for (size_t t = 0; t < arena.trees; t++)
-		count += arena_tree_state(t) == TREE_OFF ?
-				 LLFREE_TREE_SIZE :
-				 arena_tree_stats(t).free_frames;
+		count += arena_tree_state(t) == TREE_OFF
+				 ? LLFREE_TREE_SIZE
+				 : arena_tree_stats(t).free_frames;
 	return count;
 }
 
@@ -97,8 +97,8 @@ void arena_forked(void)
 	if (arena_state() != ARENA_READY)
 		return;
 	live = count_marks(MARK_BIT(MARK_LIVE), 0);
-	gauge_reset(live, count_marks(MARK_BIT(MARK_DIRTY),
-				      MARK_BIT(MARK_LIVE)));
+	gauge_reset(live,
+		    count_marks(MARK_BIT(MARK_DIRTY), MARK_BIT(MARK_LIVE)));
 	arena.limited = live;
 	arena.inherited = live;
 	arena.counted = counters_now();

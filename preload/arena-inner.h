@@ -80,7 +80,8 @@ struct arena {
 	size_t lost;
 	size_t claimed; /* free, but not counted: see arena_figures */
 	size_t inherited;
-	llfree_counters_t counted; /* by the process that this was forked from */
+	llfree_counters_t
+		counted; /* by the process that this was forked from */
 };
 extern struct arena arena;
 
@@ -111,9 +112,9 @@ static inline struct span arena_tree(size_t tree)
 
 static inline const struct pool *arena_pool(size_t frame)
 {
-	return &arena.pools[frame < span_end(arena.pools[POOL_REGIONS].frames) ?
-				    POOL_REGIONS :
-				    POOL_HEAP];
+	return &arena.pools[frame < span_end(arena.pools[POOL_REGIONS].frames)
+				    ? POOL_REGIONS
+				    : POOL_HEAP];
 }
 
 static inline uint8_t arena_tree_state(size_t tree)

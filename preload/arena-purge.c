@@ -77,8 +77,8 @@ bool purge_borrow(struct span s)
 	const struct pool *pool = arena_pool(s.first);
 	frame_id_optional_t at = frame_id_some(number_in(pool, s));
 
-	if (!llfree_is_ok(llfree_get_range(pool->llfree, at, s.count,
-					   borrowing())))
+	if (!llfree_is_ok(
+		    llfree_get_range(pool->llfree, at, s.count, borrowing())))
 		return false;
 	/* It may have left the address space before; now it cannot. */
 	if (frame_online(s.first))
@@ -128,8 +128,8 @@ static size_t purge_parts(struct span s, unsigned marks, size_t wanted)
 
 	while (s.count && purged < wanted) {
 		bool have;
-		struct span run = mark_run_which(arena.marks, marks, LIVE, s,
-						 &have);
+		struct span run =
+			mark_run_which(arena.marks, marks, LIVE, s, &have);
 
 		if (have)
 			purged += purge_free(run, marks, wanted - purged);
@@ -268,7 +268,8 @@ static size_t purge_extent(size_t frame, enum extent extent, size_t wanted)
 	purged = purge_some(purge_within_reach(frame), extent, wanted, &ends);
 	if (purged)
 		__atomic_store_n(&spare->ends, 0, __ATOMIC_RELAXED);
-	spare_next(spare, !purged && (extent == WHOLE || is_round(spare, ends)));
+	spare_next(spare,
+		   !purged && (extent == WHOLE || is_round(spare, ends)));
 	return purged;
 }
 
@@ -356,8 +357,8 @@ void arena_age(uint64_t now, size_t budget)
 
 static uint64_t next_round(uint64_t now)
 {
-	uint64_t due = __atomic_load_n(&aging.began, __ATOMIC_RELAXED) +
-		       arena.decay;
+	uint64_t due =
+		__atomic_load_n(&aging.began, __ATOMIC_RELAXED) + arena.decay;
 
 	return due < now + IDLE && !gauge_dirty() ? now + IDLE : due;
 }

@@ -114,7 +114,8 @@ static size_t place(const struct arena_options *options)
 {
 	size_t bytes = round_up(options->bytes, LLFREE_ALIGN);
 
-	for (; bytes >= LLFREE_ALIGN; bytes = round_up(bytes / 2, LLFREE_ALIGN)) {
+	for (; bytes >= LLFREE_ALIGN;
+	     bytes = round_up(bytes / 2, LLFREE_ALIGN)) {
 		size_t total = bytes + window_for(options, bytes);
 
 		if (place_far(options->hint, total, options->limited) ||

@@ -94,9 +94,9 @@ void arena_release(void)
 {
 	uint32_t held = __atomic_load_n(&holds, __ATOMIC_RELAXED);
 
-	while (held && !__atomic_compare_exchange_n(&holds, &held, held - 1,
-						    true, __ATOMIC_RELEASE,
-						    __ATOMIC_RELAXED))
+	while (held &&
+	       !__atomic_compare_exchange_n(&holds, &held, held - 1, true,
+					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
 		;
 }
 

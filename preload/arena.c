@@ -46,8 +46,8 @@ static llfree_result_t allocate_from(const struct pool *pool,
  * moment. */
 static llfree_result_t allocate_at(const struct pool *pool, struct span s)
 {
-	frame_id_optional_t at = frame_id_some(
-		frame_id(s.first - pool->frames.first));
+	frame_id_optional_t at =
+		frame_id_some(frame_id(s.first - pool->frames.first));
 	llfree_result_t got;
 	unsigned tries = 0;
 	uint32_t turn;
@@ -71,9 +71,9 @@ struct span arena_allocate(frame_id_optional_t at, size_t count)
 	} else
 		got = allocate_from(pool, at, count);
 	stats_count(llfree_is_ok(got) ? STAT_GET : STAT_GET_FAILED, 1);
-	return llfree_is_ok(got) ?
-		       span(pool->frames.first + got.frame.value, count) :
-		       span(0, 0);
+	return llfree_is_ok(got)
+		       ? span(pool->frames.first + got.frame.value, count)
+		       : span(0, 0);
 }
 
 static void lose(size_t count)
@@ -176,9 +176,9 @@ static void tree_wait(size_t tree, uint8_t state)
 static void tree_settle(size_t tree, long failed)
 {
 	uint8_t state = arena_tree_state(tree);
-	uint8_t to = !failed ? TREE_ONLINE :
-		     failed == -EEXIST ? TREE_FOREIGN :
-					 TREE_OFF;
+	uint8_t to = !failed		 ? TREE_ONLINE
+		     : failed == -EEXIST ? TREE_FOREIGN
+					 : TREE_OFF;
 
 	while (state < TREE_FOREIGN && (state != TREE_OFF || !failed))
 		if (tree_change(tree, &state, to))
@@ -194,8 +194,8 @@ static void tree_settle(size_t tree, long failed)
 
 static void tree_await(size_t tree)
 {
-	for (unsigned tries = 1;
-	     tries <= AWAIT_TRIES && arena_is_coming(tree); tries++)
+	for (unsigned tries = 1; tries <= AWAIT_TRIES && arena_is_coming(tree);
+	     tries++)
 		if (!real_is_modest())
 			arena.os->give_way(tries);
 }
@@ -290,8 +290,8 @@ static bool remap_altered(struct span s)
 {
 	while (s.count) {
 		bool have;
-		struct span run = mark_run(arena.marks, MARK_BIT(MARK_ALTERED),
-					   s, &have);
+		struct span run =
+			mark_run(arena.marks, MARK_BIT(MARK_ALTERED), s, &have);
 
 		if (have && page_fresh(run, READ_WRITE))
 			return false;
@@ -304,8 +304,8 @@ static void fill_dirty(struct span s, enum fill fill)
 {
 	while (s.count) {
 		bool have;
-		struct span run = mark_run(arena.marks, MARK_BIT(MARK_DIRTY), s,
-					   &have);
+		struct span run =
+			mark_run(arena.marks, MARK_BIT(MARK_DIRTY), s, &have);
 
 		if (have && (fill == FILL_ZERO || !page_empty(run)))
 			page_zero(run);
@@ -351,10 +351,9 @@ static bool limit_take(size_t count, size_t uncounted)
 	do {
 		if (live + count - uncounted > arena.max)
 			return false;
-	} while (!__atomic_compare_exchange_n(&arena.limited, &live,
-					      live + count, true,
-					      __ATOMIC_RELAXED,
-					      __ATOMIC_RELAXED));
+	} while (!__atomic_compare_exchange_n(
+		&arena.limited, &live, live + count, true, __ATOMIC_RELAXED,
+		__ATOMIC_RELAXED));
 	return true;
 }
 
@@ -566,8 +565,8 @@ long arena_unmap(uintptr_t addr, size_t len, struct arena_tally *tally)
 	for (uintptr_t at = addr; at < end && !failed; at += part.len) {
 		part = arena_place(at, end);
 		if (part.kind != PART_KERNEL)
-			failed = free_frames(span_of(at, part.len),
-					     LEAVE_DIRTY, &tally->ours);
+			failed = free_frames(span_of(at, part.len), LEAVE_DIRTY,
+					     &tally->ours);
 	}
 	return failed;
 }

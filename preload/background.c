@@ -26,8 +26,8 @@ typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 static struct {
 	create_fn *create; /* libc's; NULL: none is wanted */
 	pthread_key_t key; /* has a value in the process's first thread */
-	pid_t pid;	   /* of the process that has the thread; 0: none */
-	pid_t tid;	   /* 0: it has not run yet */
+	pid_t pid; /* of the process that has the thread; 0: none */
+	pid_t tid; /* 0: it has not run yet */
 	uint32_t stop;
 } background;
 

@@ -12,7 +12,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define PREFIX	   "LLFREE_"
+#define PREFIX "LLFREE_"
 #define PREFIX_LEN (sizeof(PREFIX) - 1)
 
 #define KIB (UINT64_C(1) << 10)
@@ -20,18 +20,18 @@
 #define TIB (UINT64_C(1) << 40)
 
 enum kind {
-	SWITCH,	 /* 0 or 1 */
-	CHOICE,	 /* one of `choices`; stored is its index */
-	NUMBER,	 /* from `min` to `max` */
-	SIZE,	 /* the same, in bytes with a suffix */
-	TIME,	 /* a number, or -1 for never, which is stored as all bits set */
+	SWITCH, /* 0 or 1 */
+	CHOICE, /* one of `choices`; stored is its index */
+	NUMBER, /* from `min` to `max` */
+	SIZE, /* the same, in bytes with a suffix */
+	TIME, /* a number, or -1 for never, which is stored as all bits set */
 	PATTERN, /* a path with %p, %n, %% */
 };
 
 /* The only place that knows a setting; the default is parsed as a value is. */
 static const struct setting {
 	const char *name;
-	const char *key;      /* in the JSON report */
+	const char *key; /* in the JSON report */
 	const char *fallback; /* the default */
 	const char *help;
 	uint64_t min, max;
@@ -599,7 +599,7 @@ void config_read(struct config *settings, char *const *env, struct say *say)
  * Before libc is initialised (a resolver of the program's own indirect
  * functions may map memory) `environ` is not set: the kernel's copy then.
  */
-#define EARLY_BYTES   (UINT64_C(4) << 20) /* more than exec lets pass */
+#define EARLY_BYTES (UINT64_C(4) << 20) /* more than exec lets pass */
 #define EARLY_ENTRIES 64
 
 /* Finds our variables among `len` bytes of strings, each ended by a zero. */

@@ -33,8 +33,8 @@ enum config_stats {
 
 enum config_hook {
 	CONFIG_HOOK_SYMBOLS, /* exported symbols only */
-	CONFIG_HOOK_LIBC,    /* and the calls inside libc */
-	CONFIG_HOOK_BRK,     /* and the main heap */
+	CONFIG_HOOK_LIBC, /* and the calls inside libc */
+	CONFIG_HOOK_BRK, /* and the main heap */
 };
 
 enum config_signal {
@@ -57,21 +57,21 @@ enum config_thp {
 /* The settings (eight bytes or a path each), and what goes with them. */
 struct config {
 	char program[CONFIG_PROGRAM_MAX]; /* its name, without folders */
-	uint64_t stats;			  /* enum config_stats */
-	char stats_file[PATH_MAX];	  /* pattern; empty: stderr */
-	uint64_t stats_signal;		  /* enum config_signal */
-	uint64_t stats_interval;	  /* seconds; 0: none */
-	uint64_t verbose;		  /* 0 or 1 */
-	uint64_t profile;		  /* 0 or 1 */
+	uint64_t stats; /* enum config_stats */
+	char stats_file[PATH_MAX]; /* pattern; empty: stderr */
+	uint64_t stats_signal; /* enum config_signal */
+	uint64_t stats_interval; /* seconds; 0: none */
+	uint64_t verbose; /* 0 or 1 */
+	uint64_t profile; /* 0 or 1 */
 	uint64_t profile_top; /* call sites listed for each of the two lists */
-	uint64_t hook;	      /* enum config_hook */
-	uint64_t arena;	      /* bytes of address space, at most */
-	uint64_t max_region;  /* bytes; larger requests are passed on */
-	uint64_t max;	      /* bytes that may be served at once; 0: any */
-	uint64_t strict;      /* 0 or 1: no access after munmap */
-	uint64_t decay_ms;    /* 0: at once; or CONFIG_NEVER */
-	uint64_t background;  /* 0 or 1: a thread of ours */
-	uint64_t thp;	      /* enum config_thp */
+	uint64_t hook; /* enum config_hook */
+	uint64_t arena; /* bytes of address space, at most */
+	uint64_t max_region; /* bytes; larger requests are passed on */
+	uint64_t max; /* bytes that may be served at once; 0: any */
+	uint64_t strict; /* 0 or 1: no access after munmap */
+	uint64_t decay_ms; /* 0: at once; or CONFIG_NEVER */
+	uint64_t background; /* 0 or 1: a thread of ours */
+	uint64_t thp; /* enum config_thp */
 };
 
 /* The settings in effect: after the first call, one load. */

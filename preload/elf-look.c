@@ -13,8 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define HEAD	4096 /* of the file; program headers come first */
-#define SCRIPTS 4    /* that lead to another, as many as the kernel follows */
+#define HEAD 4096 /* of the file; program headers come first */
+#define SCRIPTS 4 /* that lead to another, as many as the kernel follows */
 
 struct head {
 	_Alignas(ElfW(Ehdr)) char bytes[HEAD + 1]; /* ends with a zero */

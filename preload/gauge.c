@@ -130,8 +130,8 @@ static int64_t bound(int64_t live)
 {
 	int64_t high = larger(load(&now.high), load(&before.high));
 	int64_t swing = larger(load(&now.swing), load(&before.swing));
-	int64_t little = smaller(larger(high / LITTLE_PART, LITTLE_MIN),
-				 LITTLE_MAX);
+	int64_t little =
+		smaller(larger(high / LITTLE_PART, LITTLE_MIN), LITTLE_MAX);
 
 	return little + larger(smaller(swing, high - live), 0);
 }

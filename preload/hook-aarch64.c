@@ -5,8 +5,8 @@
 
 #include <string.h>
 
-#define NOP	0xd503201fu
-#define BTI_C	0xd503245fu
+#define NOP 0xd503201fu
+#define BTI_C 0xd503245fu
 #define PACIASP 0xd503233fu
 #define PACIBSP 0xd503237fu
 
@@ -35,7 +35,7 @@ static ptrdiff_t branch_distance(uint32_t word)
 	if ((word & 0x7c000000) == 0x14000000) /* b, bl */
 		return distance(word, 0, 26);
 	if ((word & 0xff000000) == 0x54000000 || /* b.cond */
-	    (word & 0x7e000000) == 0x34000000)	 /* cbz, cbnz */
+	    (word & 0x7e000000) == 0x34000000) /* cbz, cbnz */
 		return distance(word, 5, 19);
 	if ((word & 0x7e000000) == 0x36000000) /* tbz, tbnz */
 		return distance(word, 5, 14);
@@ -58,7 +58,7 @@ static bool is_patched(uint32_t word)
 	return (word & 0xfc000000) == 0x14000000 || /* b */
 	       (word & 0xffe0001f) == 0xd4200000 || /* brk */
 	       (word & 0xff00001f) == 0x58000010 || /* ldr x16, … */
-	       (word & 0xff00001f) == 0x58000011;   /* ldr x17, … */
+	       (word & 0xff00001f) == 0x58000011; /* ldr x17, … */
 }
 
 /*

@@ -25,7 +25,7 @@ const struct hook_result *hook_result(void)
 struct libc {
 	const ElfW(Sym) * symbols;
 	const char *strings;
-	const uint32_t *hash;	  /* DT_GNU_HASH */
+	const uint32_t *hash; /* DT_GNU_HASH */
 	const uint16_t *versions; /* DT_VERSYM */
 	uintptr_t base;
 	uintptr_t start, end; /* of its code */

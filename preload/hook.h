@@ -34,8 +34,8 @@ struct hook {
 };
 
 struct hook_result {
-	bool libc;	   /* every entry took but those apart */
-	bool apart;	   /* those as well */
+	bool libc; /* every entry took but those apart */
+	bool apart; /* those as well */
 	char why_not[400]; /* "" when all took; else "mmap: reason; …" */
 };
 

@@ -115,9 +115,8 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 			report_before_exec();
 
 	know_next();
-	return came_back(reported, next.execve ?
-					   next.execve(path, argv, envp) :
-					   no_such_call());
+	return came_back(reported, next.execve ? next.execve(path, argv, envp)
+					       : no_such_call());
 }
 
 EXPORT int execv(const char *path, char *const argv[])
@@ -134,9 +133,9 @@ EXPORT int execveat(int dir, const char *path, char *const argv[],
 
 	know_next();
 	return came_back(reported,
-			 next.execveat ?
-				 next.execveat(dir, path, argv, envp, flags) :
-				 no_such_call());
+			 next.execveat
+				 ? next.execveat(dir, path, argv, envp, flags)
+				 : no_such_call());
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
@@ -145,9 +144,8 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 			report_before_exec();
 
 	know_next();
-	return came_back(reported, next.fexecve ?
-					   next.fexecve(fd, argv, envp) :
-					   no_such_call());
+	return came_back(reported, next.fexecve ? next.fexecve(fd, argv, envp)
+						: no_such_call());
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
@@ -155,8 +153,8 @@ EXPORT int execvp(const char *file, char *const argv[])
 	bool reported = stats_on && in_path(file) && report_before_exec();
 
 	know_next();
-	return came_back(reported, next.execvp ? next.execvp(file, argv) :
-						 no_such_call());
+	return came_back(reported, next.execvp ? next.execvp(file, argv)
+					       : no_such_call());
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
@@ -164,9 +162,8 @@ EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 	bool reported = stats_on && in_path(file) && report_before_exec();
 
 	know_next();
-	return came_back(reported, next.execvpe ?
-					   next.execvpe(file, argv, envp) :
-					   no_such_call());
+	return came_back(reported, next.execvpe ? next.execvpe(file, argv, envp)
+						: no_such_call());
 }
 
 /* ------------------------------------------------------------------------ */
@@ -182,15 +179,15 @@ static size_t count_args(va_list args)
 	return count;
 }
 
-#define COLLECT(argv, first, args)                                            \
-	size_t argc_, at_ = 0;                                                \
-	va_start(args, first);                                                \
-	argc_ = count_args(args);                                             \
-	va_end(args);                                                         \
-	char **argv = __builtin_alloca(argc_ * sizeof(*argv));                \
-	va_start(args, first);                                                \
-	for (argv[at_++] = (char *)(uintptr_t)first; at_ < argc_;)            \
-		argv[at_++] = va_arg(args, char *)
+#define COLLECT(argv, first, args)                                 \
+	size_t argc_, at_ = 0;                                     \
+	va_start(args, first);                                     \
+	argc_ = count_args(args);                                  \
+	va_end(args);                                              \
+	char **argv = __builtin_alloca(argc_ * sizeof(*argv));     \
+	va_start(args, first);                                     \
+	for (argv[at_++] = (char *)(uintptr_t)first; at_ < argc_;) \
+	argv[at_++] = va_arg(args, char *)
 
 EXPORT int execl(const char *path, const char *arg, ...)
 {

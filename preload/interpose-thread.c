@@ -110,6 +110,6 @@ EXPORT int close_range(unsigned first, unsigned last, int flags)
 	need_next();
 	if ((unsigned)flags & CLOSE_RANGE_UNSHARE)
 		background_stop("ended before close_range");
-	return next.close_range ? next.close_range(first, last, flags) :
-				  no_such_call();
+	return next.close_range ? next.close_range(first, last, flags)
+				: no_such_call();
 }

@@ -137,8 +137,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	}
 	if (next.ioctl)
 		return next.ioctl(fd, request, arg);
-	return (int)real_result(real_syscall(SYS_ioctl, fd, (long)request,
-					     (long)arg, 0, 0, 0));
+	return (int)real_result(
+		real_syscall(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0));
 }
 
 /* Of interest: sandboxes, which may know nothing of our system calls, and

@@ -139,9 +139,9 @@ static const char *heap_refused(const struct config *settings)
 
 static int advice_for(uint64_t thp)
 {
-	return thp == CONFIG_THP_ALWAYS ? MADV_HUGEPAGE :
-	       thp == CONFIG_THP_NEVER	? MADV_NOHUGEPAGE :
-					  0;
+	return thp == CONFIG_THP_ALWAYS	 ? MADV_HUGEPAGE
+	       : thp == CONFIG_THP_NEVER ? MADV_NOHUGEPAGE
+					 : 0;
 }
 
 static void start_arena(const struct config *settings)
@@ -326,8 +326,8 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 	if (why == ROUTE_MAX)
 		failed = -ENOMEM;
 	return real_result_ptr(
-		failed ? failed :
-			 map_by_kernel(addr, len, prot, flags, fd, offset));
+		failed ? failed
+		       : map_by_kernel(addr, len, prot, flags, fd, offset));
 }
 
 EXPORT void *mmap64(void *addr, size_t len, int prot, int flags, int fd,
@@ -593,9 +593,9 @@ static size_t segment_length(int id)
 {
 	struct shmid_ds ds;
 
-	return real_syscall(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0) ?
-		       0 :
-		       whole_pages(ds.shm_segsz);
+	return real_syscall(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0)
+		       ? 0
+		       : whole_pages(ds.shm_segsz);
 }
 
 /* Over something that is mapped only with SHM_REMAP, as free memory of ours

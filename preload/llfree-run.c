@@ -113,7 +113,7 @@ static void list_settings(void)
 /* The command line                                                          */
 
 struct request {
-	char **command;	   /* the program and its arguments; NULL: none */
+	char **command; /* the program and its arguments; NULL: none */
 	const char *stats; /* NULL: not asked for */
 	const char *stats_file;
 };

@@ -36,7 +36,8 @@ static struct visit visit(bool locks, int flags)
 	uintptr_t start = (uintptr_t)__ehdr_start, mask = real_page_size() - 1;
 	struct visit v = {
 		.own = { arena_data,
-			 { start, (((uintptr_t)_end + mask) & ~mask) - start } },
+			 { start,
+			   (((uintptr_t)_end + mask) & ~mask) - start } },
 		.flags = flags & MCL_ONFAULT ? MLOCK_ONFAULT : 0,
 		.locks = locks,
 	};
@@ -83,8 +84,8 @@ struct line {
 
 static void read_digit(struct line *line, char c)
 {
-	unsigned digit = c <= '9' ? (unsigned)(c - '0') :
-				    (unsigned)(c - 'a' + 10);
+	unsigned digit = c <= '9' ? (unsigned)(c - '0')
+				  : (unsigned)(c - 'a' + 10);
 
 	line->numbers[line->number] = line->numbers[line->number] * 16 + digit;
 }

@@ -197,9 +197,9 @@ static bool take_group(struct take *take)
 		take->group = p.group;
 		if (!(load(group, MARK_LIVE) & p.mask))
 			continue;
-		take->bits = p.mask & __atomic_fetch_and(
-					      &group->words[MARK_LIVE],
-					      ~p.mask, __ATOMIC_ACQ_REL);
+		take->bits = p.mask &
+			     __atomic_fetch_and(&group->words[MARK_LIVE],
+						~p.mask, __ATOMIC_ACQ_REL);
 		if (take->bits)
 			return true;
 	}
@@ -213,8 +213,8 @@ struct span mark_take_next(struct take *take)
 	while (take->bits || take_group(take)) {
 		size_t bit = (size_t)__builtin_ctzll(take->bits);
 		uint64_t above = ~(take->bits >> bit);
-		size_t count = above ? (size_t)__builtin_ctzll(above) :
-				       MARK_GROUP;
+		size_t count = above ? (size_t)__builtin_ctzll(above)
+				     : MARK_GROUP;
 		size_t first = take->group * MARK_GROUP + bit;
 
 		if (count > MARK_GROUP - bit)

@@ -14,8 +14,8 @@
 
 struct name {
 	const char *function; /* NULL: not known */
-	const char *module;   /* file name without folders; NULL: no file */
-	const char *path;     /* of the module, NULL likewise */
+	const char *module; /* file name without folders; NULL: no file */
+	const char *path; /* of the module, NULL likewise */
 	uintptr_t function_offset;
 	uintptr_t module_offset; /* as addr2line takes it */
 };

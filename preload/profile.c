@@ -13,14 +13,14 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH  8	  /* frames that tell one site from another */
-#define SITES  (1u << 14) /* a power of two */
-#define PROBES 32	  /* places that a site may take */
+#define DEPTH 8 /* frames that tell one site from another */
+#define SITES (1u << 14) /* a power of two */
+#define PROBES 32 /* places that a site may take */
 
 enum { PASSED, SERVED, KINDS };
 
 struct site {
-	_Atomic uint64_t hash;	/* 0: free; set once */
+	_Atomic uint64_t hash; /* 0: free; set once */
 	_Atomic uint64_t depth; /* frames to read, stored after them */
 	uintptr_t frames[DEPTH];
 	_Atomic uint64_t bytes[KINDS];
@@ -84,9 +84,9 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 /* ------------------------------------------------------------------------ */
 /* Walks and forks                                                           */
 
-static atomic_int walks;   /* under way */
+static atomic_int walks; /* under way */
 static atomic_bool paused; /* a fork is under way */
-static bool unsafe;	   /* in this child: a lock may be held by nobody */
+static bool unsafe; /* in this child: a lock may be held by nobody */
 
 static size_t guarded_walk(uintptr_t *frames)
 {

@@ -121,15 +121,15 @@ static void requests(struct say *say)
 	uint64_t servable = served + servable_but_passed();
 
 	heading(say, "Memory asked for", "calls", "bytes");
-	row(say, "served from the arena",
-	    sum_of_three(STAT_MMAP_SERVED), served);
+	row(say, "served from the arena", sum_of_three(STAT_MMAP_SERVED),
+	    served);
 	if (servable) {
 		say_percent_at(say, SHARE, served, servable);
 		say_text(say, " of what could be");
 	}
 	line(say);
-	row(say, "passed to the kernel",
-	    sum_of_three(STAT_MMAP_PASSED), passed);
+	row(say, "passed to the kernel", sum_of_three(STAT_MMAP_PASSED),
+	    passed);
 	line(say);
 	reasons(say);
 }
@@ -191,9 +191,9 @@ static void memory(struct say *say, const struct arena_figures *f)
 static void fragments(struct say *say, const struct arena_figures *f)
 {
 	static const char *const names[] = {
-		"none",		"up to 1/8", "up to 1/4", "up to 3/8",
-		"up to 1/2",	"up to 5/8", "up to 3/4", "up to 7/8",
-		"more, or all",
+		"none",	     "up to 1/8", "up to 1/4",
+		"up to 3/8", "up to 1/2", "up to 5/8",
+		"up to 3/4", "up to 7/8", "more, or all",
 	};
 	size_t mapped = f->online / LLFREE_HUGE_SIZE;
 	size_t total = f->frames / LLFREE_HUGE_SIZE;
@@ -245,8 +245,8 @@ static void balance(struct say *say, const struct report_data *d)
 {
 	const struct arena_figures *f = &d->arena;
 
-	say_text(say, d->balanced ? "\nThe counters agree." :
-				    "\nThe counters do not agree:");
+	say_text(say, d->balanced ? "\nThe counters agree."
+				  : "\nThe counters do not agree:");
 	if (!d->balanced) {
 		pair(say, "served", d->served);
 		pair(say, "inherited", f->inherited);

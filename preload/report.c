@@ -148,8 +148,8 @@ static int find_target(const struct config *settings, bool *opened)
 	*opened = false;
 	if (real_is_modest())
 		return target.fd;
-	if (is_target(target.fd) && !(settings->stats_file[0] &&
-				      target.inherited))
+	if (is_target(target.fd) &&
+	    !(settings->stats_file[0] && target.inherited))
 		return target.fd;
 	if (!settings->stats_file[0])
 		return is_target(STDERR_FILENO) ? STDERR_FILENO : -1;
@@ -242,8 +242,7 @@ static bool owes_report(void)
 {
 	enum stats_owner owner = stats_owner();
 
-	return owner == STATS_OURS ||
-	       (owner == STATS_CHILD && stats_any());
+	return owner == STATS_OURS || (owner == STATS_CHILD && stats_any());
 }
 
 /* Whether one is wanted at the end, too. */
@@ -313,8 +312,8 @@ void report_settings(const struct config *settings)
 
 	say_text(&say, "llfree: settings in effect\n");
 	config_dump(&say, settings);
-	say_text(&say, hooks->libc ? "llfree: calls inside libc are taken over" :
-				     "llfree: exported symbols only");
+	say_text(&say, hooks->libc ? "llfree: calls inside libc are taken over"
+				   : "llfree: exported symbols only");
 	say_text(&say, hooks->why_not[0] ? "; " : "");
 	say_text(&say, hooks->why_not);
 	say_char(&say, '\n');

@@ -18,8 +18,8 @@
 #endif
 
 /* Flags that leave the memory as it is, or that the kernel ignores. */
-#define FLAGS_HARMLESS                                                     \
-	(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK |         \
+#define FLAGS_HARMLESS                                             \
+	(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | \
 	 MAP_POPULATE | MAP_NONBLOCK | MAP_DENYWRITE | MAP_EXECUTABLE)
 
 static enum route by_kind(int flags)
@@ -105,8 +105,8 @@ static const struct {
 	[ROUTE_LOCK_ALL] = { "lock_all", "after mlockall", false },
 	[ROUTE_MAX] = { "max", "refused, above LLFREE_MAX", true },
 	[ROUTE_ARENA_FULL] = { "arena_full", "arena full", true },
-	[ROUTE_KERNEL_REFUSED] = { "kernel_refused",
-				   "arena could not grow", true },
+	[ROUTE_KERNEL_REFUSED] = { "kernel_refused", "arena could not grow",
+				   true },
 	[ROUTE_OUTSIDE] = { "outside", "moves memory of the kernel", false },
 	[ROUTE_HEAP_FULL] = { "heap_full", "no room behind the heap", false },
 };

@@ -29,8 +29,8 @@ static long write_all(int fd, const char *text, size_t len)
 	while (len > 0) {
 		long n = real_write(fd, text, len);
 
-		if (n == -EINTR || (n == -EAGAIN && !real_is_modest() &&
-				    wait_writable(fd)))
+		if (n == -EINTR ||
+		    (n == -EAGAIN && !real_is_modest() && wait_writable(fd)))
 			continue;
 		if (n <= 0)
 			return n < 0 ? n : -EIO;

@@ -31,11 +31,11 @@
 struct say {
 	char *buf;
 	size_t cap;
-	size_t len;    /* bytes in buf that are not written yet */
+	size_t len; /* bytes in buf that are not written yet */
 	size_t column; /* characters since the last line break */
 	int fd;
 	bool failed; /* text was lost */
-	bool comma;  /* JSON: the next element needs a comma before it */
+	bool comma; /* JSON: the next element needs a comma before it */
 };
 
 /* Writes by write(2); its signals (no reader, a limit of file sizes) are kept

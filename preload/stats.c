@@ -5,7 +5,6 @@
 
 #include "preload/real.h"
 
-
 #define SLOTS 64u
 #define LINE 64
 
@@ -118,8 +117,8 @@ void stats_add(unsigned stat, uint64_t n)
 
 unsigned stats_size(size_t pages)
 {
-	unsigned size = pages > 1 ? 64 - (unsigned)__builtin_clzll(pages - 1) :
-				    0;
+	unsigned size = pages > 1 ? 64 - (unsigned)__builtin_clzll(pages - 1)
+				  : 0;
 
 	return size < STATS_SIZES ? size : STATS_SIZES - 1;
 }

@@ -42,8 +42,8 @@ static inline void upkeep_after(size_t len)
 {
 	size_t parts = len >> 16;
 
-	upkeep_calls += 1 + (unsigned)(parts < UPKEEP_CALLS ? parts :
-							      UPKEEP_CALLS);
+	upkeep_calls +=
+		1 + (unsigned)(parts < UPKEEP_CALLS ? parts : UPKEEP_CALLS);
 	if (__builtin_expect(upkeep_calls >= UPKEEP_CALLS, 0))
 		upkeep_look();
 }

@@ -209,7 +209,8 @@ int main(int argc, char **argv)
 
 	size_t runs = argc > 3 ? strtoul(argv[1], NULL, 10) : 0;
 	if (runs < 1 || runs > MAX_RUNS || argc - 3 > MAX_ROWS) {
-		fprintf(stderr, "usage: compare RUNS ROUNDS 'NAME|VARIABLE=VALUE ...'...\n");
+		fprintf(stderr, "usage: compare RUNS ROUNDS "
+				"'NAME|VARIABLE=VALUE ...'...\n");
 		return 2;
 	}
 	return compare(runs, argv[2], (size_t)argc - 3, argv + 3) == 0 ? 0 : 1;

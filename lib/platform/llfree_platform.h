@@ -36,9 +36,9 @@
 #define atom_load_acquire(p) __atomic_load_n((p), __ATOMIC_ACQUIRE)
 #define atom_store(p, v) __atomic_store_n((p), (v), __ATOMIC_RELAXED)
 #define atom_store_release(p, v) __atomic_store_n((p), (v), __ATOMIC_RELEASE)
-#define atom_cas(p, old, new)                                         \
-	__atomic_compare_exchange_n((p), (old), (new), 1,             \
-				    __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE)
+#define atom_cas(p, old, new)                                               \
+	__atomic_compare_exchange_n((p), (old), (new), 1, __ATOMIC_ACQ_REL, \
+				    __ATOMIC_ACQUIRE)
 #define atom_add(p, n) ((void)__atomic_fetch_add((p), (n), __ATOMIC_RELAXED))
 
 _Static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0) &&

@@ -16,10 +16,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RUNS	     9
-#define BLOCKS	     64 /* a pass takes so many, and gives them back */
-#define PASSES	     1000
-#define FRAMES	     ((size_t)1 << 18) /* 1 GiB */
+#define RUNS 9
+#define BLOCKS 64 /* a pass takes so many, and gives them back */
+#define PASSES 1000
+#define FRAMES ((size_t)1 << 18) /* 1 GiB */
 #define MOST_THREADS 8
 
 enum side { FLOOR, LLFREE, SIDES };
@@ -227,9 +227,9 @@ static void steady(FILE *csv, size_t threads, unsigned order)
 	for (size_t run = 0; run < RUNS; run++) {
 		steady_run(measure, threads, run, ns);
 		for (size_t i = 0; i < OPERATIONS; i++)
-			fprintf(csv, "%s,%zu,%u,%zu,%.2f,%.2f\n",
-				operations[i], threads, order, run,
-				ns[i][LLFREE][run], ns[i][FLOOR][run]);
+			fprintf(csv, "%s,%zu,%u,%zu,%.2f,%.2f\n", operations[i],
+				threads, order, run, ns[i][LLFREE][run],
+				ns[i][FLOOR][run]);
 	}
 	for (size_t i = 0; i < OPERATIONS; i++)
 		report(i, threads, order, ns[i]);
@@ -427,7 +427,8 @@ int main(void)
 	bulk_all();
 	reuse_all();
 	fragmentation();
-	printf("\nsteady.csv, bulk.csv, reuse.csv and fragmentation.csv hold the "
+	printf("\nsteady.csv, bulk.csv, reuse.csv and fragmentation.csv hold "
+	       "the "
 	       "rows\n");
 	return 0;
 }

@@ -32,10 +32,10 @@
 
 #include <llfree_pool.h>
 
-#define WORKERS	     3
+#define WORKERS 3
 #define MOST_EXTENTS 2048
-#define MOST_ORDER   ((unsigned)LLFREE_HUGE_ORDER + 3)
-#define TREES_HUGE   (LLFREE_TREE_CHILDREN > 8 ? 8 : LLFREE_TREE_CHILDREN)
+#define MOST_ORDER ((unsigned)LLFREE_HUGE_ORDER + 3)
+#define TREES_HUGE (LLFREE_TREE_CHILDREN > 8 ? 8 : LLFREE_TREE_CHILDREN)
 /* Two trees and a partial one, but not of the largest sizes. */
 #define FRAMES ((2 * TREES_HUGE + 1) * (size_t)LLFREE_HUGE_SIZE + 77)
 
@@ -58,7 +58,7 @@ static struct journal {
 	_Atomic uint8_t owner[FRAMES];
 	struct flight flights[WORKERS];
 	_Atomic uint64_t calls[WORKERS];
-} *journal;
+} * journal;
 
 static uint64_t seed = 1;
 static uint64_t kill_round;
@@ -180,8 +180,8 @@ static void disown(const struct worker *w, struct extent extent)
 /* Small ones mostly. */
 static unsigned random_order(struct worker *w)
 {
-	unsigned most = MOST_ORDER < LLFREE_MAX_ORDER ? MOST_ORDER :
-							LLFREE_MAX_ORDER;
+	unsigned most = MOST_ORDER < LLFREE_MAX_ORDER ? MOST_ORDER
+						      : LLFREE_MAX_ORDER;
 
 	if (w->large)
 		return LLFREE_HUGE_ORDER +
@@ -196,8 +196,8 @@ static void work_get(struct worker *w)
 {
 	unsigned order = random_order(w);
 	bool block = w->large || below(&w->random, 4) != 0;
-	size_t frames = block ? (size_t)1 << order :
-				1 + below(&w->random, 2 << order);
+	size_t frames = block ? (size_t)1 << order
+			      : 1 + below(&w->random, 2 << order);
 	frame_id_optional_t at = frame_id_none();
 	llfree_result_t got;
 
@@ -206,12 +206,12 @@ static void work_get(struct worker *w)
 	if (frames > FRAMES)
 		return;
 	if (below(&w->random, 4) == 0)
-		at = frame_id_some(frame_id(
-			below(&w->random, FRAMES - frames + 1) >> order
-								  << order));
+		at = frame_id_some(
+			frame_id(below(&w->random, FRAMES - frames + 1) >>
+				 order << order));
 	begin(w, A_GET, (struct flight){ .frames = frames, .block = block });
-	got = block ? llfree_get(w->self, at, request(w, order)) :
-		      llfree_get_range(w->self, at, frames, request(w, 0));
+	got = block ? llfree_get(w->self, at, request(w, order))
+		    : llfree_get_range(w->self, at, frames, request(w, 0));
 	if (llfree_is_ok(got)) {
 		struct extent extent = { (size_t)got.frame.value, frames };
 
@@ -268,14 +268,15 @@ static void work_put(struct worker *w)
 	w->extents[which] = w->extents[--w->count];
 	keep(w, whole.first, part.first);
 	keep(w, part.first + part.frames, whole.first + whole.frames);
-	begin(w, A_PUT, (struct flight){ .first = part.first,
-					 .frames = part.frames,
-					 .block = block });
+	begin(w, A_PUT,
+	      (struct flight){ .first = part.first,
+			       .frames = part.frames,
+			       .block = block });
 	disown(w, part);
 	result = block ? llfree_put(w->self, frame_id(part.first),
 				    request(w, (unsigned)__builtin_ctzll(
-						       part.frames))) :
-			 llfree_put_range(w->self, frame_id(part.first),
+						       part.frames)))
+		       : llfree_put_range(w->self, frame_id(part.first),
 					  part.frames, request(w, 0));
 	if (!llfree_is_ok(result))
 		fail("a put failed with error", result.error);
@@ -484,8 +485,8 @@ static bool check(bool closed)
 	must(!closed || !recovered);
 	self = llfree_pool_allocator(pool);
 	for (size_t f = 0; f < FRAMES; f++) {
-		allocated[f] = llfree_stats_at(self, frame_id(f), 0)
-				       .free_frames == 0;
+		allocated[f] =
+			llfree_stats_at(self, frame_id(f), 0).free_frames == 0;
 		doubtful[f] = allocated[f] && !journal->owner[f];
 		if (journal->owner[f] && !allocated[f])
 			fail("a frame that is owned is free", f);
@@ -506,7 +507,8 @@ struct score {
 
 static void round_of(uint64_t *random, struct score *score)
 {
-	struct timespec pause = { .tv_nsec = 1000000 + (long)below(random, 6000000) };
+	struct timespec pause = { .tv_nsec = 1000000 +
+					     (long)below(random, 6000000) };
 	long run_ns = (long)below(random, 12000000);
 	int status;
 	pid_t child;

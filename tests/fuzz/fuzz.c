@@ -9,13 +9,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TREE	   ((size_t)LLFREE_TREE_SIZE)
+#define TREE ((size_t)LLFREE_TREE_SIZE)
 #define HUGE_FRAME ((size_t)LLFREE_HUGE_SIZE)
-#define ROW	   ((size_t)LLFREE_ATOMIC_SIZE)
+#define ROW ((size_t)LLFREE_ATOMIC_SIZE)
 /* The model looks at each frame: not at three trees of the largest kind. */
-#define MOST	   (LLFREE_TREE_CHILDREN_ORDER <= 3 ? 3 * TREE : 24 * HUGE_FRAME)
+#define MOST (LLFREE_TREE_CHILDREN_ORDER <= 3 ? 3 * TREE : 24 * HUGE_FRAME)
 #define MOST_TREES 3u
-#define MOST_BULK  256u
+#define MOST_BULK 256u
 
 uint64_t fuzz_calls;
 
@@ -78,8 +78,8 @@ static llfree_classing_t any_classing(size_t which)
 	m.slots = which == 0 ? 2 : which == 1 ? 3 : which == 2 ? 0 : 1;
 	if (which == 3)
 		return one;
-	return which == 1 ? llfree_classing_movable(m.slots) :
-			    llfree_classing_simple(m.slots);
+	return which == 1 ? llfree_classing_movable(m.slots)
+			  : llfree_classing_simple(m.slots);
 }
 
 static uint8_t *buffer(size_t size)
@@ -95,8 +95,10 @@ static uint8_t *buffer(size_t size)
 
 static void set_up(bytes_t *in)
 {
-	static const size_t sizes[] = { HUGE_FRAME, TREE, TREE + HUGE_FRAME + 77,
-					2 * TREE, 2 * TREE + 1, MOST };
+	static const size_t sizes[] = {
+		HUGE_FRAME, TREE,	  TREE + HUGE_FRAME + 77,
+		2 * TREE,   2 * TREE + 1, MOST
+	};
 	size_t how = byte(in);
 	bool full = how & 1;
 
@@ -110,10 +112,9 @@ static void set_up(bytes_t *in)
 				  buffer(m.size.lower) };
 	memset(m.taken, full, sizeof(m.taken));
 	memset(m.offline, 0, sizeof(m.offline));
-	must(llfree_is_ok(llfree_init(m.self, m.frames,
-				      full ? LLFREE_INIT_ALLOC :
-					     LLFREE_INIT_FREE,
-				      m.meta, &m.classing)));
+	must(llfree_is_ok(llfree_init(
+		m.self, m.frames, full ? LLFREE_INIT_ALLOC : LLFREE_INIT_FREE,
+		m.meta, &m.classing)));
 }
 
 static void tear_down(void)
@@ -189,8 +190,8 @@ static unsigned order_of(bytes_t *in)
 {
 	size_t order = byte(in);
 
-	return order < 128 ? order % 4 :
-			     (unsigned)(order % (LLFREE_MAX_ORDER + 2));
+	return order < 128 ? order % 4
+			   : (unsigned)(order % (LLFREE_MAX_ORDER + 2));
 }
 
 /* Up to a huge frame and a bit most of the time, else up to too many. */
@@ -224,9 +225,9 @@ static bool order_valid(unsigned order, size_t at)
 /* A get: the arguments were right or not, and it fits or not. */
 static void got(llfree_result_t result, size_t frames, bool valid, bool fit)
 {
-	must(result.error == (!valid ? LLFREE_ERR_ARGUMENT :
-			      !fit   ? LLFREE_ERR_MEMORY :
-				       LLFREE_ERR_OK));
+	must(result.error == (!valid ? LLFREE_ERR_ARGUMENT
+			      : !fit ? LLFREE_ERR_MEMORY
+				     : LLFREE_ERR_OK));
 	if (!valid || !fit)
 		return;
 	must(in_range(result.frame.value, frames));
@@ -254,8 +255,8 @@ static void get_at(bytes_t *in)
 	size_t frames = (size_t)1 << order, at = place_of(in, order);
 	bool valid = order_valid(order, at);
 	bool fit = valid && all(at, frames, false);
-	llfree_result_t result = llfree_get(
-		m.self, frame_id_some(frame_id(at)), request(in, order));
+	llfree_result_t result = llfree_get(m.self, frame_id_some(frame_id(at)),
+					    request(in, order));
 
 	got(result, frames, valid, fit);
 	must(!fit || result.frame.value == at);
@@ -288,17 +289,17 @@ static void get_range(bytes_t *in)
 	unsigned order = order_of(in);
 	bool valid = order <= LLFREE_MAX_ORDER && in_range(0, frames);
 	bool fit = valid && fits(frames, order);
-	llfree_result_t result = llfree_get_range(
-		m.self, frame_id_none(), frames, request(in, order));
+	llfree_result_t result = llfree_get_range(m.self, frame_id_none(),
+						  frames, request(in, order));
 	size_t at = result.frame.value;
 
 	got(result, frames, valid, fit);
 	if (!fit)
 		return;
 	must(at >> order << order == at);
-	must(frames < HUGE_FRAME ?
-		     at / HUGE_FRAME == (at + frames - 1) / HUGE_FRAME :
-		     at % HUGE_FRAME == 0);
+	must(frames < HUGE_FRAME
+		     ? at / HUGE_FRAME == (at + frames - 1) / HUGE_FRAME
+		     : at % HUGE_FRAME == 0);
 }
 
 static void get_range_at(bytes_t *in)
@@ -306,9 +307,8 @@ static void get_range_at(bytes_t *in)
 	size_t frames = length_of(in), at = below(in, m.frames);
 	bool valid = in_range(at, frames);
 	bool fit = valid && all(at, frames, false);
-	llfree_result_t result =
-		llfree_get_range(m.self, frame_id_some(frame_id(at)), frames,
-				 request(in, 0));
+	llfree_result_t result = llfree_get_range(
+		m.self, frame_id_some(frame_id(at)), frames, request(in, 0));
 
 	got(result, frames, valid, fit);
 	must(!fit || result.frame.value == at);
@@ -318,8 +318,8 @@ static void put_range(bytes_t *in)
 {
 	size_t frames = length_of(in), at = below(in, m.frames);
 
-	gave(llfree_put_range(m.self, frame_id(at), frames, request(in, 0)),
-	     at, frames, in_range(at, frames));
+	gave(llfree_put_range(m.self, frame_id(at), frames, request(in, 0)), at,
+	     frames, in_range(at, frames));
 }
 
 /* All that is taken from a frame on, so that memory comes back. */
@@ -372,9 +372,9 @@ static void put_bulk(bytes_t *in)
 	for (; valid && put < count && m.taken[frames[put].value]; put++)
 		set(frames[put].value, 1, false);
 	must(bulk.count == put);
-	must(bulk.error == (!valid	? LLFREE_ERR_ARGUMENT :
-			    put < count ? LLFREE_ERR_MEMORY :
-					  LLFREE_ERR_OK));
+	must(bulk.error == (!valid	  ? LLFREE_ERR_ARGUMENT
+			    : put < count ? LLFREE_ERR_MEMORY
+					  : LLFREE_ERR_OK));
 }
 
 /* ------------------------------------------------------------------------ */
@@ -399,8 +399,7 @@ static void wrong_request(bytes_t *in)
 			(uint8_t)(m.classing.num_classes + how / 2);
 	is_argument_error(llfree_get(m.self, frame_id_none(), wrong));
 	is_argument_error(llfree_put(m.self, frame, wrong));
-	is_argument_error(
-		llfree_get_range(m.self, frame_id_none(), 1, wrong));
+	is_argument_error(llfree_get_range(m.self, frame_id_none(), 1, wrong));
 	is_argument_error(llfree_put_range(m.self, frame, 1, wrong));
 	must(llfree_get_bulk(m.self, &frame, 1, wrong).error ==
 	     LLFREE_ERR_ARGUMENT);
@@ -425,8 +424,8 @@ static void change_tree(bytes_t *in)
 	llfree_tree_match_t match = { tree_id_some(tree_id(tree)),
 				      LLFREE_CLASS_NONE, 0 };
 	llfree_tree_change_t change = {
-		how & 4 ? LLFREE_CLASS_NONE :
-			  (uint8_t)(how / 8 % m.classing.num_classes),
+		how & 4 ? LLFREE_CLASS_NONE
+			: (uint8_t)(how / 8 % m.classing.num_classes),
 		(llfree_tree_operation_t)(how % 4)
 	};
 	llfree_result_t result;
@@ -517,11 +516,11 @@ static void compare(void)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static void (*const calls[])(bytes_t *) = {
-		get,	   get,	      get,	     get,      get_at,
-		get_at,	   put,	      put,	     put,      put_taken,
-		put_taken, put_taken, get_range,     get_range, get_range_at,
-		put_range, get_bulk,  get_bulk,	     put_bulk, put_bulk,
-		drain,	   recover,   wrong_request, reopen,   change_tree,
+		get,	   get,		 get,		get,	   get_at,
+		get_at,	   put,		 put,		put,	   put_taken,
+		put_taken, put_taken,	 get_range,	get_range, get_range_at,
+		put_range, get_bulk,	 get_bulk,	put_bulk,  put_bulk,
+		drain,	   recover,	 wrong_request, reopen,	   change_tree,
 		validate,  bring_online,
 	};
 	bytes_t in = { data, data + size };

@@ -60,9 +60,9 @@ typedef struct {
 static inline size_t op_frames(const op_t *op)
 {
 	return op->kind == OP_RANGE || op->kind == OP_RANGE_AT ||
-			       op->kind == OP_RANGE_PUT ?
-		       op->frames :
-		       (size_t)1 << op->order;
+			       op->kind == OP_RANGE_PUT
+		       ? op->frames
+		       : (size_t)1 << op->order;
 }
 
 static inline bool op_is_bulk(const op_t *op)

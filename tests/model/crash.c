@@ -8,8 +8,8 @@
 #include <setjmp.h>
 
 #define LINE LLFREE_CACHE_SIZE
-#define BUFFER                                                        \
-	(MODEL_TREES * (LLFREE_TREE_CHILDREN * sizeof(bitfield_t) +   \
+#define BUFFER                                                      \
+	(MODEL_TREES * (LLFREE_TREE_CHILDREN * sizeof(bitfield_t) + \
 			CHILD_STRIDE * sizeof(child_t)))
 #define MAX_SUBSET_LINES 4u /* all subsets of so many, else some */
 #define CUT_OFF_EVERY 61u /* recovery is cut off for one crash of so many */
@@ -72,8 +72,8 @@ static bool recover(const crash_t *crash, unsigned long stores)
 
 static size_t covered_from(const record_t *call)
 {
-	return op_gets(&call->op) && call->over ? call->result.frame.value :
-						  call->op.frame;
+	return op_gets(&call->op) && call->over ? call->result.frame.value
+						: call->op.frame;
 }
 
 /* How often a frame is in this call: 0 or 1. */
@@ -294,14 +294,14 @@ static uint64_t random_bits(uint64_t i)
 static const char *power_lost(const crash_t *crash)
 {
 	unsigned lines = unpersisted_lines(crash);
-	uint64_t subsets = UINT64_C(1) << (lines < MAX_SUBSET_LINES ?
-						   lines :
-						   MAX_SUBSET_LINES);
+	uint64_t subsets =
+		UINT64_C(1)
+		<< (lines < MAX_SUBSET_LINES ? lines : MAX_SUBSET_LINES);
 	const char *wrong = NULL;
 
 	for (uint64_t i = 0; i + 1 < subsets && !wrong; i++) {
-		lose_lines(crash, lines > MAX_SUBSET_LINES ? random_bits(i) :
-							     i);
+		lose_lines(crash,
+			   lines > MAX_SUBSET_LINES ? random_bits(i) : i);
 		(void)recover(crash, 0);
 		wrong = recovered_right(crash);
 	}

@@ -359,11 +359,11 @@ static const char *schedule_text(void)
 		       path[i + run_length].choice[path[i + run_length].next] ==
 			       choice)
 			run_length++;
-		length += (size_t)snprintf(
-			text + length, sizeof(text) - length, "%s%c*%zu",
-			length ? "," : "",
-			choice < STOP ? '0' + choice : 'a' + choice - STOP,
-			run_length);
+		length += (size_t)snprintf(text + length, sizeof(text) - length,
+					   "%s%c*%zu", length ? "," : "",
+					   choice < STOP ? '0' + choice
+							 : 'a' + choice - STOP,
+					   run_length);
 	}
 	return text;
 }
@@ -403,8 +403,8 @@ const char *explore_replay(const explore_t *e, const char *schedule)
 		unsigned long steps = strtoul(schedule + 2, &end, 10);
 
 		while (steps-- > 0 && !wrong)
-			wrong = take(who >= 'a' ? (unsigned)(who - 'a') + STOP :
-						  (unsigned)(who - '0'));
+			wrong = take(who >= 'a' ? (unsigned)(who - 'a') + STOP
+						: (unsigned)(who - '0'));
 		schedule = end + (*end == ',');
 	}
 	run.verbose = false;

@@ -17,9 +17,9 @@ typedef struct {
 	_Alignas(64) uint8_t handle[2 * LLFREE_CACHE_SIZE];
 	_Alignas(64) uint8_t local[(2 * MODEL_SLOTS + 1) * LLFREE_CACHE_SIZE];
 	_Alignas(64) uint8_t trees[MODEL_TREES * LLFREE_CACHE_SIZE];
-	_Alignas(64) uint8_t lower[MODEL_TREES *
-				   (LLFREE_TREE_CHILDREN * sizeof(bitfield_t) +
-				    CHILD_STRIDE * sizeof(child_t))];
+	_Alignas(64) uint8_t
+		lower[MODEL_TREES * (LLFREE_TREE_CHILDREN * sizeof(bitfield_t) +
+				     CHILD_STRIDE * sizeof(child_t))];
 } memory_t;
 
 static memory_t memory, start;
@@ -35,8 +35,8 @@ static record_t records[EXPLORE_THREADS][MODEL_OPS];
 static llfree_request_t op_request(const op_t *op, unsigned order)
 {
 	return llreq((uint8_t)order, op->class,
-		     op->slot == NO_SLOT ? ll_none() :
-					   ll_some((size_t)op->slot));
+		     op->slot == NO_SLOT ? ll_none()
+					 : ll_some((size_t)op->slot));
 }
 
 static llfree_result_t op_call(const op_t *op, frame_id_t frame)
@@ -236,8 +236,8 @@ static bool plain_fits_in(const plain_t *p, size_t base, size_t size,
 static bool plain_fits(const plain_t *p, size_t frames, unsigned align,
 		       claims_t claims)
 {
-	size_t area = frames < LLFREE_HUGE_SIZE ? LLFREE_HUGE_SIZE :
-						  LLFREE_TREE_SIZE;
+	size_t area = frames < LLFREE_HUGE_SIZE ? LLFREE_HUGE_SIZE
+						: LLFREE_TREE_SIZE;
 
 	for (size_t tree = 0; tree * LLFREE_TREE_SIZE < scenario->frames;
 	     tree++) {
@@ -301,15 +301,16 @@ static bool get_fails(const plain_t *p, const record_t *record)
 {
 	const op_t *op = &record->op;
 	size_t frames = op_frames(op);
-	unsigned align = op->kind == OP_RANGE && frames >= LLFREE_HUGE_SIZE ?
-				 LLFREE_HUGE_ORDER :
-				 op->order;
+	unsigned align = op->kind == OP_RANGE && frames >= LLFREE_HUGE_SIZE
+				 ? LLFREE_HUGE_ORDER
+				 : op->order;
 	claims_t claims = claims_beside(record);
 
 	if (scenario->wrong)
 		return true; /* frames put twice may be out of circulation */
 	if (op->kind == OP_GET_AT || op->kind == OP_RANGE_AT)
-		return claims.frames > 0 || plain_offline(p, op->frame, frames) ||
+		return claims.frames > 0 ||
+		       plain_offline(p, op->frame, frames) ||
 		       !plain_all(p, op->frame, frames, false);
 	if (frames == 1)
 		return plain_all_free(p) <= claims.frames;
@@ -380,10 +381,10 @@ static bool order_exists(const plain_t *p, uint32_t left)
 
 		plain_t next = *p;
 
-		if (!calls[i]->over ?
-			    plain_unfinished(p, calls[i], left & ~(1u << i)) :
-			    plain_apply(&next, calls[i]) &&
-				    order_exists(&next, left & ~(1u << i)))
+		if (!calls[i]->over
+			    ? plain_unfinished(p, calls[i], left & ~(1u << i))
+			    : plain_apply(&next, calls[i]) &&
+				      order_exists(&next, left & ~(1u << i)))
 			return true;
 	}
 	return false;
@@ -408,8 +409,8 @@ static bool plain_unfinished(const plain_t *p, const record_t *record,
 	}
 	if (record->op.kind != OP_CHANGE)
 		return false;
-	next.offline[record->op.frame] =
-		record->op.order == LLFREE_TREE_OP_OFFLINE;
+	next.offline[record->op.frame] = record->op.order ==
+					 LLFREE_TREE_OP_OFFLINE;
 	return order_exists(&next, left);
 }
 
@@ -439,8 +440,8 @@ static void collect_bulk(const record_t *bulk)
 		single->op.kind = gets ? OP_GET : OP_PUT;
 		single->op.order = 0;
 		single->op.frame = bulk->frames[i].value;
-		single->result = ok ? llfree_ok(bulk->frames[i], 0) :
-				      llfree_err(bulk->bulk.error);
+		single->result = ok ? llfree_ok(bulk->frames[i], 0)
+				    : llfree_err(bulk->bulk.error);
 		collect_call(single);
 	}
 }
@@ -550,14 +551,14 @@ static void plain_init(void)
 {
 	memset(&plain_start, 0, sizeof(plain_start));
 	for (size_t i = 0; i < scenario->frames; i++)
-		plain_set(&plain_start, i, 1,
-			  !llfree_stats_at(llfree(), frame_id(i), 0)
-				   .free_frames);
+		plain_set(
+			&plain_start, i, 1,
+			!llfree_stats_at(llfree(), frame_id(i), 0).free_frames);
 	for (size_t i = 0; i * LLFREE_TREE_SIZE < scenario->frames; i++)
 		for (const op_t *op = scenario->before; op->kind; op++)
 			if (op->kind == OP_CHANGE && op->frame == i)
-				plain_start.offline[i] =
-					op->order == LLFREE_TREE_OP_OFFLINE;
+				plain_start.offline[i] = op->order ==
+							 LLFREE_TREE_OP_OFFLINE;
 }
 
 static void prepare(const scenario_t *s)
@@ -567,8 +568,8 @@ static void prepare(const scenario_t *s)
 
 	scenario = s;
 	memset(&memory, 0, sizeof(memory));
-	if (!llfree_is_ok(llfree_init(llfree(), s->frames, s->init, meta,
-				      &classing)))
+	if (!llfree_is_ok(
+		    llfree_init(llfree(), s->frames, s->init, meta, &classing)))
 		abort();
 	for (const op_t *op = s->before; op->kind != OP_END; op++)
 		if (!llfree_is_ok(op_call(op, frame_id(op->frame)))) {
@@ -597,12 +598,10 @@ static void name_of(const void *p, char *text, size_t size)
 			 (size_t)((const tree_line_t *)p - self->trees));
 	else if ((const void *)p < (const void *)self->lower.children)
 		snprintf(text, size, "row %zu",
-			 (size_t)((const row_t *)p -
-				  self->lower.fields->rows));
+			 (size_t)((const row_t *)p - self->lower.fields->rows));
 	else
 		snprintf(text, size, "child %zu",
-			 (size_t)((const child_t *)p -
-				  self->lower.children));
+			 (size_t)((const child_t *)p - self->lower.children));
 }
 
 static explore_t exploration(const scenario_t *s, bool stop,

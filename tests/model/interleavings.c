@@ -18,13 +18,14 @@
  * with a bound, and of all interleavings, which a family's first scenarios get
  * far more of, until it has had its share of the time.
  */
-#define MOST_BOUNDED	 80000u
-#define MOST_OF_ALL	 600000u
+#define MOST_BOUNDED 80000u
+#define MOST_OF_ALL 600000u
 #define MOST_OF_ALL_LATE 3000u
-#define FAMILY_SHARE	 2000000u
+#define FAMILY_SHARE 2000000u
 
 static bool quick = true;
-static size_t part, parts = 1; /* each so manieth scenario, for two processors */
+static size_t part,
+	parts = 1; /* each so manieth scenario, for two processors */
 
 static const char *program;
 
@@ -77,11 +78,10 @@ static explore_result_t explore_deep(const family_t *family,
 		sum->deeply += !result.gave_up;
 	}
 	if (result.gave_up) {
-		result = scenario_explore(s, stop,
-					  quick || is_bounded(family) ?
-						  family->quick :
-						  1,
-					  UINT64_MAX);
+		result = scenario_explore(
+			s, stop,
+			quick || is_bounded(family) ? family->quick : 1,
+			UINT64_MAX);
 		sum->executions += result.executions;
 		sum->states += result.states;
 	}
@@ -113,8 +113,8 @@ static bool explore_family(const family_t *family, size_t number)
 	       family->name, sum.explored);
 	if (!quick)
 		printf(", %zu of them with %s", sum.deeply,
-		       is_bounded(family) ? "more preemptions" :
-					    "all interleavings");
+		       is_bounded(family) ? "more preemptions"
+					  : "all interleavings");
 	printf(", %llu executions, %llu states, %llu crashes\n",
 	       (unsigned long long)sum.executions,
 	       (unsigned long long)sum.states, (unsigned long long)crash_count);

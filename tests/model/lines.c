@@ -17,7 +17,7 @@
 #include <stdlib.h>
 
 #define MOST_SLOTS 256u
-#define FRAMES_OF(slots) ((size_t)2 * (slots) * LLFREE_TREE_SIZE)
+#define FRAMES_OF(slots) ((size_t)2 * (slots)*LLFREE_TREE_SIZE)
 #define HELD 64u /* blocks that a slot has while it gets and puts */
 #define ROUNDS 256u
 #define NOBODY 0u
@@ -168,8 +168,8 @@ static void steady(size_t slots, unsigned order, size_t blocks, size_t rounds,
 
 static bool apart(size_t number, size_t slots, unsigned order)
 {
-	size_t blocks = order < LLFREE_HUGE_ORDER ? HELD :
-						    LLFREE_TREE_CHILDREN / 2;
+	size_t blocks = order < LLFREE_HUGE_ORDER ? HELD
+						  : LLFREE_TREE_CHILDREN / 2;
 
 	make(slots, FRAMES_OF(slots));
 	for (size_t slot = 0; slot < slots; slot++)
@@ -224,7 +224,8 @@ static size_t recovery_steps(size_t trees, bool full)
 static bool recovery(size_t number)
 {
 	size_t huge = 64 * LLFREE_TREE_CHILDREN;
-	size_t one = recovery_steps(64, false), two = recovery_steps(128, false);
+	size_t one = recovery_steps(64, false),
+	       two = recovery_steps(128, false);
 	size_t full = recovery_steps(64, true);
 	bool ok = one <= 12 * huge && full <= 12 * huge && two <= 2 * one;
 

@@ -15,33 +15,44 @@ static uint8_t class_of(unsigned order)
 
 static op_t get(unsigned order, int slot)
 {
-	return (op_t){ .kind = OP_GET, .order = (uint8_t)order,
-		       .class = class_of(order), .slot = slot };
+	return (op_t){ .kind = OP_GET,
+		       .order = (uint8_t)order,
+		       .class = class_of(order),
+		       .slot = slot };
 }
 
 static op_t get_at(size_t frame, unsigned order, int slot)
 {
-	return (op_t){ .kind = OP_GET_AT, .frame = frame,
-		       .order = (uint8_t)order, .class = class_of(order),
+	return (op_t){ .kind = OP_GET_AT,
+		       .frame = frame,
+		       .order = (uint8_t)order,
+		       .class = class_of(order),
 		       .slot = slot };
 }
 
 static op_t put(size_t frame, unsigned order, int slot)
 {
-	return (op_t){ .kind = OP_PUT, .frame = frame, .order = (uint8_t)order,
-		       .class = class_of(order), .slot = slot };
+	return (op_t){ .kind = OP_PUT,
+		       .frame = frame,
+		       .order = (uint8_t)order,
+		       .class = class_of(order),
+		       .slot = slot };
 }
 
 static op_t put_own(size_t op, unsigned order, int slot)
 {
-	return (op_t){ .kind = OP_PUT_OWN, .frame = op,
-		       .order = (uint8_t)order, .class = class_of(order),
+	return (op_t){ .kind = OP_PUT_OWN,
+		       .frame = op,
+		       .order = (uint8_t)order,
+		       .class = class_of(order),
 		       .slot = slot };
 }
 
 static op_t range(op_kind_t kind, size_t frame, size_t frames, int slot)
 {
-	return (op_t){ .kind = kind, .frame = frame, .frames = frames,
+	return (op_t){ .kind = kind,
+		       .frame = frame,
+		       .frames = frames,
 		       .class = frames < LLFREE_HUGE_SIZE ? 0 : 1,
 		       .slot = slot };
 }
@@ -53,8 +64,11 @@ static op_t bulk(size_t frames, int slot)
 
 static op_t bulk_put(size_t frame, size_t frames, unsigned apart, int slot)
 {
-	return (op_t){ .kind = OP_BULK_PUT, .frame = frame, .frames = frames,
-		       .order = (uint8_t)apart, .slot = slot };
+	return (op_t){ .kind = OP_BULK_PUT,
+		       .frame = frame,
+		       .frames = frames,
+		       .order = (uint8_t)apart,
+		       .slot = slot };
 }
 
 static op_t bulk_put_own(size_t op, int slot)
@@ -88,8 +102,9 @@ static bool pair_of(pair_t *pair, size_t i, bool quick)
 {
 	static const unsigned all[] = { 0, 3, 6, 7, 8, 9, 10, 11, 12 };
 	static const unsigned some[] = { 0, 7, 9, 10 };
-	static const int slots[][2] = { { 0, 1 }, { 0, 0 },
-					{ NO_SLOT, NO_SLOT }, { 0, NO_SLOT } };
+	static const int slots[][2] = {
+		{ 0, 1 }, { 0, 0 }, { NO_SLOT, NO_SLOT }, { 0, NO_SLOT }
+	};
 	const unsigned *orders = quick ? some : all;
 	size_t count = quick ? 4 : 9, each = quick ? 4 : 1;
 	const int *slot = slots[(i + i / count / each) % 4];
@@ -107,7 +122,8 @@ static bool pair_of(pair_t *pair, size_t i, bool quick)
 
 static scenario_t two(const char *what, pair_t pair, size_t trees, uint8_t init)
 {
-	scenario_t s = { .frames = trees * LLFREE_TREE_SIZE, .init = init,
+	scenario_t s = { .frames = trees * LLFREE_TREE_SIZE,
+			 .init = init,
 			 .threads = 2 };
 
 	snprintf(s.name, sizeof(s.name), "%s/%u@%d/%u@%d", what, pair.a,
@@ -278,7 +294,8 @@ static bool fallback(scenario_t *s, size_t i, bool quick)
 static scenario_t named(const char *name, size_t number, unsigned threads,
 			size_t trees, uint8_t init)
 {
-	scenario_t s = { .frames = trees * LLFREE_TREE_SIZE, .init = init,
+	scenario_t s = { .frames = trees * LLFREE_TREE_SIZE,
+			 .init = init,
 			 .threads = threads };
 
 	snprintf(s.name, sizeof(s.name), "%s/%zu", name, number);
@@ -302,8 +319,8 @@ static bool split(scenario_t *s, size_t i, bool quick)
 		frame &= ~(((size_t)1 << orders[i][t]) - 1);
 		if (t > 0 && orders[i][t] == 8)
 			frame = 256;
-		s->ops[t][0] = put(frame, orders[i][t],
-				   t == 1 ? NO_SLOT : (int)t);
+		s->ops[t][0] =
+			put(frame, orders[i][t], t == 1 ? NO_SLOT : (int)t);
 	}
 	if (quick)
 		s->ops[0][1] = get(orders[i % 6][0], 0);
@@ -337,8 +354,8 @@ static bool ranges(scenario_t *s, size_t i, bool quick)
 	}
 	*s = named("ranges", i, 2, 2, LLFREE_INIT_FREE);
 	s->before[0] = range(OP_RANGE_AT, 0, s->frames, NO_SLOT);
-	s->before[1] = range(OP_RANGE_PUT, LLFREE_TREE_SIZE - 512, 1600,
-			     NO_SLOT);
+	s->before[1] =
+		range(OP_RANGE_PUT, LLFREE_TREE_SIZE - 512, 1600, NO_SLOT);
 	if (LLFREE_TREE_CHILDREN < 4)
 		s->before[1] = range(OP_RANGE_PUT, 0, 1024, NO_SLOT);
 	s->ops[0][0] = range(OP_RANGE, 0, a, 0);
@@ -444,16 +461,16 @@ static bool late_put(scenario_t *s, size_t i, bool quick)
 	s->ops[0][2] = get_at(0, orders[i / 3 % 3], 0);
 	s->ops[1][0] = put(0, orders[i % 3], 1);
 	if (i >= 9)
-		s->ops[1][0] = bulk_put(0, 2, i % 3 ? 0 : LLFREE_ATOMIC_ORDER,
-					1);
+		s->ops[1][0] =
+			bulk_put(0, 2, i % 3 ? 0 : LLFREE_ATOMIC_ORDER, 1);
 	return i < 15;
 }
 
 /* Three threads at the last frames of one tree. */
 static bool three(scenario_t *s, size_t i, bool quick)
 {
-	static const unsigned orders[][3] = { { 0, 0, 0 }, { 0, 3, 6 },
-					      { 7, 7, 8 }, { 9, 9, 0 },
+	static const unsigned orders[][3] = { { 0, 0, 0 },  { 0, 3, 6 },
+					      { 7, 7, 8 },  { 9, 9, 0 },
 					      { 9, 10, 0 }, { 6, 7, 9 } };
 
 	(void)quick;
@@ -573,9 +590,9 @@ static bool bulk_cycles(scenario_t *s, size_t i, bool quick)
  */
 static bool bulk_passed(scenario_t *s, size_t i, bool quick)
 {
-	size_t ahead = i & 1 && LLFREE_TREE_CHILDREN > 1 ?
-			       LLFREE_HUGE_SIZE :
-			       LLFREE_HUGE_SIZE - LLFREE_ATOMIC_SIZE;
+	size_t ahead = i & 1 && LLFREE_TREE_CHILDREN > 1
+			       ? LLFREE_HUGE_SIZE
+			       : LLFREE_HUGE_SIZE - LLFREE_ATOMIC_SIZE;
 	int slot = i & 4 ? NO_SLOT : 0;
 
 	(void)quick;
@@ -616,8 +633,8 @@ static bool bulk_double(scenario_t *s, size_t i, bool quick)
 	s->wrong = true;
 	s->ops[0][0] = bulk_put(0, 2, i & 1 ? LLFREE_ATOMIC_ORDER : 0, 0);
 	s->ops[0][1] = bulk(2, 0);
-	s->ops[1][0] = i < 8 ? put(0, orders[i / 2 % 4], 1) :
-			       bulk_put(i & 2 ? 0 : 1, 2, 0, 1);
+	s->ops[1][0] = i < 8 ? put(0, orders[i / 2 % 4], 1)
+			     : bulk_put(i & 2 ? 0 : 1, 2, 0, 1);
 	s->ops[1][1] = get(0, 1);
 	return i < 12;
 }

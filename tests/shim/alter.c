@@ -218,8 +218,7 @@ static void alter_process(char *p)
 static void alter_fixed(char *p)
 {
 	must(mmap(p + page, page, PROT_READ,
-		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-		  0) == p + page);
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == p + page);
 }
 
 static void alter_shared(char *p)
@@ -264,8 +263,7 @@ static void alterations(void)
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
-		ok(forgotten(all[i].alter), "%s ends with munmap",
-		   all[i].name);
+		ok(forgotten(all[i].alter), "%s ends with munmap", all[i].name);
 }
 
 /* A file that was mapped over memory is let go by munmap at once. */
@@ -347,8 +345,7 @@ static void in_a_pipe(void)
 		q[i] = map(PAGES * page);
 		memset(q[i], 'w', PAGES * page);
 	}
-	ok(read(ends[0], got, (size_t)n) == n &&
-		   all_bytes(got, (size_t)n, 'v'),
+	ok(read(ends[0], got, (size_t)n) == n && all_bytes(got, (size_t)n, 'v'),
 	   "vmsplice, then munmap: the pipe has what it got");
 	for (size_t i = 0; i < 64; i++)
 		must(munmap(q[i], PAGES * page) == 0);
@@ -434,8 +431,8 @@ static void remapped(void)
 
 static long bind_pages(char *p, size_t len, int mode)
 {
-	return mbind ? mbind(p, len, mode, NULL, 0, 0) :
-		       syscall(SYS_mbind, p, len, mode, NULL, 0, 0);
+	return mbind ? mbind(p, len, mode, NULL, 0, 0)
+		     : syscall(SYS_mbind, p, len, mode, NULL, 0, 0);
 }
 
 /* MPOL_DEFAULT may be asked for across holes. */

@@ -337,8 +337,7 @@ static bool count_once(void)
 		_exit(write(result[1], &expected, sizeof(expected)) !=
 		      sizeof(expected));
 	}
-	good = read(result[0], &expected, sizeof(expected)) ==
-	       sizeof(expected);
+	good = read(result[0], &expected, sizeof(expected)) == sizeof(expected);
 	close(result[0]);
 	close(result[1]);
 	return wait(NULL) > 0 && good;
@@ -401,7 +400,8 @@ static void heap(void)
 	for (unsigned round = 0; round < ROUNDS && good; round++) {
 		use_heap_often();
 		await_fall();
-		for (intptr_t at = 0; at < (intptr_t)LARGE && good; at += part) {
+		for (intptr_t at = 0; at < (intptr_t)LARGE && good;
+		     at += part) {
 			char *p = sbrk(part);
 
 			good = p != (void *)-1 && *p == 0;

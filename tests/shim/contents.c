@@ -10,10 +10,9 @@
 #define MIB ((size_t)1 << 20)
 
 static const size_t lengths[] = {
-	1,	   4096,	 4097,	     12288,   65536,
-	100000,	   131072,	 1000000,    MIB,     2 * MIB - 4096,
-	2 * MIB,   2 * MIB + 1,	 3 * MIB,    5 * MIB, 16 * MIB,
-	17 * MIB + 4096, 64 * MIB,
+	1,	 4096,	  4097,	    12288,	     65536,    100000,
+	131072,	 1000000, MIB,	    2 * MIB - 4096,  2 * MIB,  2 * MIB + 1,
+	3 * MIB, 5 * MIB, 16 * MIB, 17 * MIB + 4096, 64 * MIB,
 };
 #define LENGTHS (sizeof(lengths) / sizeof(lengths[0]))
 
@@ -42,8 +41,7 @@ static bool zero_again(size_t len, size_t step)
 static void each_length(void)
 {
 	for (size_t i = 0; i < LENGTHS; i++)
-		ok(zero_again(lengths[i], 1) &&
-			   zero_again(lengths[i], 50000) &&
+		ok(zero_again(lengths[i], 1) && zero_again(lengths[i], 50000) &&
 			   zero_again(lengths[i], MIB) &&
 			   zero_again(lengths[i], 0),
 		   "%zu bytes read as zero, again and again", lengths[i]);

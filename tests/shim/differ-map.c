@@ -47,12 +47,9 @@ static void choose_fd(struct world *w, struct request *q)
 	const struct {
 		int fd;
 		const char *name;
-	} fds[] = { { -1, "-1" },
-		    { file, "file" },
-		    { file, "file" },
-		    { read_only, "read_only" },
-		    { folder, "folder" },
-		    { 999, "999" } };
+	} fds[] = { { -1, "-1" },	  { file, "file" },
+		    { file, "file" },	  { read_only, "read_only" },
+		    { folder, "folder" }, { 999, "999" } };
 	size_t i = draw_below(w, LENGTH(fds));
 
 	q->fd = fds[i].fd;
@@ -85,11 +82,11 @@ static bool map_call(struct world *w, struct request *q, void **at)
 	    (unsigned)q->flags, q->fd_name ? q->fd_name : "-1",
 	    (unsigned long)q->offset);
 	errno = UNTOUCHED;
-	*at = world_was_refused(w) ? MAP_FAILED :
-				     mmap(q->at.at, q->len, q->prot, q->flags,
+	*at = world_was_refused(w) ? MAP_FAILED
+				   : mmap(q->at.at, q->len, q->prot, q->flags,
 					  q->fd, q->offset);
-	return is_limited(q) ? came_memory(w, *at, q->len / PAGE + 1) :
-			       came_pointer(w, *at);
+	return is_limited(q) ? came_memory(w, *at, q->len / PAGE + 1)
+			     : came_pointer(w, *at);
 }
 
 /* What the last call led to. */
@@ -126,8 +123,9 @@ static struct piece *keep(struct world *w, struct place place, size_t len)
 
 struct piece *map_new(struct world *w, size_t len, int prot, int flags)
 {
-	struct request q = { place_number(0), len, prot, PRIVATE | flags, -1,
-			     NULL, 0 };
+	struct request q = {
+		place_number(0), len, prot, PRIVATE | flags, -1, NULL, 0
+	};
 	struct piece *piece;
 	void *at;
 
@@ -141,8 +139,8 @@ struct piece *map_new(struct world *w, size_t len, int prot, int flags)
 
 void op_map(struct world *w)
 {
-	static const int extra[] = { 0, 0, 0, MAP_NORESERVE, MAP_STACK,
-				     MAP_POPULATE };
+	static const int extra[] = { 0,		0,	     0, MAP_NORESERVE,
+				     MAP_STACK, MAP_POPULATE };
 	size_t len = draw_len(w, draw_pages(w));
 	struct piece *piece =
 		map_new(w, len, RW, extra[draw_below(w, LENGTH(extra))]);
@@ -162,11 +160,19 @@ void op_map(struct world *w)
 
 static int draw_flags(struct world *w)
 {
-	static const int rare[] = { MAP_LOCKED, MAP_GROWSDOWN, MAP_HUGETLB,
-				    MAP_NONBLOCK, MAP_POPULATE, MAP_NORESERVE,
-				    MAP_STACK, MAP_DENYWRITE, MAP_EXECUTABLE,
-				    0x80000 /* MAP_SYNC */, 0x4000000,
-				    0x200000, 0x40 /* MAP_32BIT on x86 */ };
+	static const int rare[] = { MAP_LOCKED,
+				    MAP_GROWSDOWN,
+				    MAP_HUGETLB,
+				    MAP_NONBLOCK,
+				    MAP_POPULATE,
+				    MAP_NORESERVE,
+				    MAP_STACK,
+				    MAP_DENYWRITE,
+				    MAP_EXECUTABLE,
+				    0x80000 /* MAP_SYNC */,
+				    0x4000000,
+				    0x200000,
+				    0x40 /* MAP_32BIT on x86 */ };
 	int flags = chance(w, 70) ? MAP_PRIVATE : (int)draw_below(w, 16);
 
 	if (chance(w, 75))
@@ -195,8 +201,10 @@ static size_t draw_odd_len(struct world *w)
 
 static off_t draw_offset(struct world *w)
 {
-	const off_t odd[] = { 1, (off_t)PAGE, (off_t)(3 * PAGE),
-			      (off_t)(PAGE / 2), -1, -(off_t)PAGE };
+	const off_t odd[] = {
+		1,  (off_t)PAGE, (off_t)(3 * PAGE), (off_t)(PAGE / 2),
+		-1, -(off_t)PAGE
+	};
 
 	return chance(w, 70) ? 0 : odd[draw_below(w, LENGTH(odd))];
 }
@@ -250,8 +258,10 @@ static void over_part(struct world *w, const struct range *range,
 void range_map_over(struct world *w, const struct range *range, int prot,
 		    int flags)
 {
-	struct request q = { range->place, range->len, prot,
-			     PRIVATE | MAP_FIXED | flags, -1, NULL, 0 };
+	struct request q = {
+		range->place, range->len, prot, PRIVATE | MAP_FIXED | flags,
+		-1,	      NULL,	  0
+	};
 
 	over_part(w, range, &q);
 }
@@ -271,7 +281,8 @@ void op_map_over_odd(struct world *w)
 		{ range.place, len, RW, MAP_PRIVATE, 999, "999", 0 },
 		{ range.place, len, RW, MAP_SHARED, folder, "folder", 0 },
 		{ range.place, len, RW, MAP_SHARED, read_only, "read_only", 0 },
-		{ range.place, len, RW, MAP_SHARED, file, "file", -(off_t)PAGE },
+		{ range.place, len, RW, MAP_SHARED, file, "file",
+		  -(off_t)PAGE },
 		{ place_at(range.place, 1), len, RW, PRIVATE, -1, NULL, 0 },
 	};
 	struct request q = all[draw_below(w, LENGTH(all))];
@@ -288,10 +299,13 @@ void op_map_over_odd(struct world *w)
 
 void op_map_over(struct world *w)
 {
-	static const int kinds[] = { PRIVATE, PRIVATE, PRIVATE,
+	static const int kinds[] = { PRIVATE,
+				     PRIVATE,
+				     PRIVATE,
 				     MAP_SHARED | MAP_ANONYMOUS,
 				     PRIVATE | MAP_NORESERVE,
-				     PRIVATE | MAP_POPULATE, MAP_PRIVATE,
+				     PRIVATE | MAP_POPULATE,
+				     MAP_PRIVATE,
 				     MAP_SHARED };
 	struct range range = range_choose(w);
 	struct request q = { .prot = RW, .fd = -1 };
@@ -387,9 +401,9 @@ static char *remap_call(struct world *w, const struct remap *m)
 {
 	struct place place = place_new(w, NULL);
 
-	say(w, "show(r[%d] = mremap(%s, %#zx, %#zx, %#x, %s));",
-	    place.variable, name(m->old), m->old_len, m->new_len,
-	    (unsigned)m->flags, name(m->to));
+	say(w, "show(r[%d] = mremap(%s, %#zx, %#zx, %#x, %s));", place.variable,
+	    name(m->old), m->old_len, m->new_len, (unsigned)m->flags,
+	    name(m->to));
 	errno = UNTOUCHED;
 	if (world_was_refused(w))
 		return MAP_FAILED;
@@ -428,8 +442,8 @@ static void check_grown(struct world *w, const struct range *range, size_t more,
 	if (strcmp(found, zero) != 0 && strcmp(found, none) != 0)
 		came(w, "grown by %s", found);
 	fill(tail.at, len, 1);
-	if (by_unmap ? munmap(tail.at, len) != 0 :
-		       mremap(range->place.at, range->len + len, range->len,
+	if (by_unmap ? munmap(tail.at, len) != 0
+		     : mremap(range->place.at, range->len + len, range->len,
 			      0) != range->place.at)
 		came(w, "grown by what cannot be unmapped");
 }
@@ -548,8 +562,8 @@ void op_resize(struct world *w)
 		resize_in_place(w, &range);
 		return;
 	}
-	pages = chance(w, 50) ? 1 + draw_below(w, 2 * range.count) :
-				draw_pages(w);
+	pages = chance(w, 50) ? 1 + draw_below(w, 2 * range.count)
+			      : draw_pages(w);
 	m = (struct remap){ range.place, draw_len(w, range.count),
 			    draw_len(w, pages), MREMAP_MAYMOVE,
 			    place_number(0) };

@@ -63,9 +63,9 @@ static char *heap_call(struct world *w, intptr_t change)
 	errno = UNTOUCHED;
 	if (!world_was_refused(w))
 		before = sbrk(change);
-	return came_memory(w, before, change > 0 ? (size_t)change / PAGE : 0) ?
-		       before :
-		       NULL;
+	return came_memory(w, before, change > 0 ? (size_t)change / PAGE : 0)
+		       ? before
+		       : NULL;
 }
 
 /* The same as an address. */
@@ -152,8 +152,7 @@ static void grow_kept(struct world *w, size_t pages)
 	size_t before = heap->pages;
 	struct range more;
 
-	if (before + pages > MOST ||
-	    !heap_call(w, (intptr_t)(pages * PAGE)))
+	if (before + pages > MOST || !heap_call(w, (intptr_t)(pages * PAGE)))
 		return;
 	heap->pages += pages;
 	piece_replace(w, heap, before, pages);
@@ -337,8 +336,9 @@ static void thread_end(struct world *w, struct world *t, pthread_t id)
 		say(w, "%.*s\n", (int)(end - line), line);
 		world_flush(w);
 	}
-	say(w, "return none; } pthread_t id%d; "
-	       "pthread_create(&id%d, NULL, thread%d, NULL);",
+	say(w,
+	    "return none; } pthread_t id%d; "
+	    "pthread_create(&id%d, NULL, thread%d, NULL);",
 	    number, number, number);
 	came(w, "runs");
 }
@@ -370,32 +370,19 @@ static const struct {
 	bool alone; /* leaves holes, or needs the whole process */
 	bool nests;
 } operations[] = {
-	{ op_map, 16, false, false },
-	{ op_map_odd, 6, false, false },
-	{ op_map_over, 8, false, false },
-	{ op_map_over_odd, 2, false, false },
-	{ op_unmap, 12, false, false },
-	{ op_unmap_odd, 2, false, false },
-	{ op_range, 20, false, false },
-	{ op_range_odd, 4, false, false },
-	{ op_resize, 10, false, false },
-	{ op_move, 6, false, false },
-	{ op_move_many, 3, false, false },
-	{ op_move_odd, 3, false, false },
-	{ op_twin, 1, false, false },
-	{ op_trim, 3, false, false },
-	{ op_reserve, 3, false, false },
-	{ op_stack, 3, false, false },
-	{ op_fill, 14, false, false },
-	{ op_look, 14, false, false },
-	{ op_hole, 8, true, false },
-	{ op_attach, 2, true, false },
-	{ op_splice, 2, true, false },
-	{ op_heap, 2, true, false },
-	{ op_heap_kept, 4, true, false },
-	{ op_storm, 1, true, true },
-	{ op_lock_all, 1, true, true },
-	{ op_fork, 1, true, true },
+	{ op_map, 16, false, false },	   { op_map_odd, 6, false, false },
+	{ op_map_over, 8, false, false },  { op_map_over_odd, 2, false, false },
+	{ op_unmap, 12, false, false },	   { op_unmap_odd, 2, false, false },
+	{ op_range, 20, false, false },	   { op_range_odd, 4, false, false },
+	{ op_resize, 10, false, false },   { op_move, 6, false, false },
+	{ op_move_many, 3, false, false }, { op_move_odd, 3, false, false },
+	{ op_twin, 1, false, false },	   { op_trim, 3, false, false },
+	{ op_reserve, 3, false, false },   { op_stack, 3, false, false },
+	{ op_fill, 14, false, false },	   { op_look, 14, false, false },
+	{ op_hole, 8, true, false },	   { op_attach, 2, true, false },
+	{ op_splice, 2, true, false },	   { op_heap, 2, true, false },
+	{ op_heap_kept, 4, true, false },  { op_storm, 1, true, true },
+	{ op_lock_all, 1, true, true },	   { op_fork, 1, true, true },
 	{ op_threads, 1, true, true },
 };
 

@@ -84,9 +84,8 @@ void range_protect(struct world *w, const struct range *range, int prot,
 		say(w, "show(mprotect(%s, %#zx, %#x));", name(range->place),
 		    range->len, (unsigned)prot);
 	errno = UNTOUCHED;
-	result = with_key ? pkey_mprotect(range->place.at, range->len, prot,
-					  -1) :
-			    mprotect(range->place.at, range->len, prot);
+	result = with_key ? pkey_mprotect(range->place.at, range->len, prot, -1)
+			  : mprotect(range->place.at, range->len, prot);
 	if (result && range->hole_count && prot & GROWS)
 		came_legit(w, LEGIT_GROWS);
 	else
@@ -96,8 +95,10 @@ void range_protect(struct world *w, const struct range *range, int prot,
 
 static void call_protect(struct world *w, const struct range *range)
 {
-	static const int prots[] = { 3, 3, 3, 3, 1, 1, 0, 0, 5, 7, 2, 4, 8 | 3,
-				     0x01000003, 0x02000003, 0x10, 0x40000003 };
+	static const int prots[] = {
+		3, 3, 3, 3,	1,	    1,		0,    0,	 5,
+		7, 2, 4, 8 | 3, 0x01000003, 0x02000003, 0x10, 0x40000003
+	};
 	int prot = prots[draw_below(w, LENGTH(prots))];
 
 	range_protect(w, range, prot, chance(w, 10));
@@ -131,8 +132,9 @@ static void fill_around(struct world *w, const struct range *range)
 /* All but those that make real memory fail (100 and 101). */
 static int draw_advice(struct world *w)
 {
-	static const int odd[] = { -1, 99, 104, 1000, ADVICE_GUARD_INSTALL,
-				   ADVICE_GUARD_REMOVE };
+	static const int odd[] = {
+		-1, 99, 104, 1000, ADVICE_GUARD_INSTALL, ADVICE_GUARD_REMOVE
+	};
 
 	if (chance(w, 30))
 		return MADV_DONTNEED;
@@ -229,8 +231,8 @@ static void call_core(struct world *w, const struct range *range)
 /* The kernel itself reads from, or writes to, the pages. */
 static void call_transfer(struct world *w, const struct range *range)
 {
-	size_t len = range->len < FILE_PAGES * PAGE ? range->len :
-						      FILE_PAGES * PAGE;
+	size_t len = range->len < FILE_PAGES * PAGE ? range->len
+						    : FILE_PAGES * PAGE;
 	bool out = chance(w, 50) && !w->beside_others;
 
 	if (!range->piece || range->hole_count)
@@ -238,8 +240,8 @@ static void call_transfer(struct world *w, const struct range *range)
 	say(w, "show(%s(file, %s, %#zx, 0));", out ? "pwrite" : "pread",
 	    name(range->place), len);
 	errno = UNTOUCHED;
-	came_number(w, out ? pwrite(file, range->place.at, len, 0) :
-			     pread(file, range->place.at, len, 0));
+	came_number(w, out ? pwrite(file, range->place.at, len, 0)
+			   : pread(file, range->place.at, len, 0));
 }
 
 void range_call(struct world *w, const struct range *range)

@@ -8,7 +8,7 @@
 
 #include <sys/shm.h>
 
-#define LENGTH(array)	(sizeof(array) / sizeof((array)[0]))
+#define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define ADVICE_COLLAPSE 25
 
 /* ------------------------------------------------------------------------ */

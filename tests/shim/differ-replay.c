@@ -20,7 +20,8 @@ static int pipe_ends[2];
 /* ------------------------------------------------------------------------ */
 /* Faults                                                                    */
 
-static __thread sigjmp_buf fault_back __attribute__((tls_model("initial-exec")));
+static __thread sigjmp_buf fault_back
+	__attribute__((tls_model("initial-exec")));
 
 static void fault_handler(int signal)
 {
@@ -211,7 +212,8 @@ long advise_self(char *at, size_t len, int advice)
 long mbind(void *at, unsigned long len, int mode, const unsigned long *nodes,
 	   unsigned long max, unsigned flags) __attribute__((weak));
 
-long bind_to(char *at, size_t len, int mode, unsigned long nodes, unsigned flags)
+long bind_to(char *at, size_t len, int mode, unsigned long nodes,
+	     unsigned flags)
 {
 	if (mbind)
 		return mbind(at, len, mode, &nodes, 8 * sizeof(nodes), flags);

@@ -57,16 +57,17 @@ long splice_out(void);
 /* process_madvise of this process. */
 long advise_self(char *at, size_t len, int advice);
 /* mbind; `nodes` is a set of numbers. */
-long bind_to(char *at, size_t len, int mode, unsigned long nodes, unsigned flags);
+long bind_to(char *at, size_t len, int mode, unsigned long nodes,
+	     unsigned flags);
 
 /* The rest is for the programs that are printed. */
 
 void look(char *at, size_t len);
 void show_result(const char *call, long result, int error);
 
-#define show(call)                                     \
-	do {                                           \
-		errno = UNTOUCHED;                     \
-		long result_ = (long)(call);           \
-		show_result(#call, result_, errno);    \
+#define show(call)                                  \
+	do {                                        \
+		errno = UNTOUCHED;                  \
+		long result_ = (long)(call);        \
+		show_result(#call, result_, errno); \
 	} while (0)

@@ -47,9 +47,8 @@ bool chance(struct world *w, size_t percent)
 static void follow(struct world *w)
 {
 	for (size_t i = 0; w->followed && i < w->trace_len; i++) {
-		const char *end = w->trace[i] == '\n' ?
-					  strchr(w->followed, '\n') :
-					  NULL;
+		const char *end =
+			w->trace[i] == '\n' ? strchr(w->followed, '\n') : NULL;
 
 		w->followed = end ? end + 1 : w->followed;
 	}
@@ -62,8 +61,8 @@ void world_flush(struct world *w)
 	follow(w);
 
 	while (w->trace_fd >= 0 && at < w->trace_len) {
-		ssize_t n = write(w->trace_fd, w->trace + at,
-				  w->trace_len - at);
+		ssize_t n =
+			write(w->trace_fd, w->trace + at, w->trace_len - at);
 
 		if (n <= 0)
 			_exit(98);
@@ -182,8 +181,8 @@ const char *name(struct place place)
 	if (place.variable < 0)
 		snprintf(text, sizeof(texts[0]), "(char *)%#zx", place.offset);
 	else
-		snprintf(text, sizeof(texts[0]), "r[%d] + %#zx",
-			 place.variable, place.offset);
+		snprintf(text, sizeof(texts[0]), "r[%d] + %#zx", place.variable,
+			 place.offset);
 	return text;
 }
 

@@ -172,8 +172,8 @@ static void become(int which, const char *kept)
 	bool follows = which == KERNEL && is_followed();
 	char seed[24];
 	char *args[] = { (char[]){ "differ" },
-			 follows ? (char[]){ "--follow" } :
-				   (char[]){ "--execute" },
+			 follows ? (char[]){ "--follow" }
+				 : (char[]){ "--execute" },
 			 seed, (char *)(uintptr_t)kept, NULL };
 
 	snprintf(seed, sizeof(seed), "%llu", (unsigned long long)now_seed);
@@ -245,8 +245,7 @@ static bool same(void)
 {
 	return runs[KERNEL].status == runs[LIBRARY].status &&
 	       runs[KERNEL].len == runs[LIBRARY].len &&
-	       !memcmp(runs[KERNEL].text, runs[LIBRARY].text,
-		       runs[KERNEL].len);
+	       !memcmp(runs[KERNEL].text, runs[LIBRARY].text, runs[KERNEL].len);
 }
 
 /* At least once in so many times. */
@@ -314,8 +313,8 @@ struct line {
 static bool cut(struct run *run, struct line *line)
 {
 	const char *end = memchr(run->text, '\n', run->len);
-	const char *tab = end ? memchr(run->text, '\t',
-				       (size_t)(end - run->text)) : NULL;
+	const char *tab =
+		end ? memchr(run->text, '\t', (size_t)(end - run->text)) : NULL;
 
 	if (!tab)
 		return false;
@@ -332,8 +331,7 @@ static bool equal(const struct line *a, const struct line *b)
 {
 	return a->statement_len == b->statement_len &&
 	       a->result_len == b->result_len &&
-	       !memcmp(a->statement, b->statement,
-		       (size_t)a->statement_len) &&
+	       !memcmp(a->statement, b->statement, (size_t)a->statement_len) &&
 	       !memcmp(a->result, b->result, (size_t)a->result_len);
 }
 
@@ -387,7 +385,8 @@ static void print_program(const char *kept)
 			break;
 		forget();
 	}
-	printf("/*\n * gcc -D_GNU_SOURCE -I<top of the sources> x.c <the same>/tests/shim/differ-replay.c -pthread\n"
+	printf("/*\n * gcc -D_GNU_SOURCE -I<top of the sources> x.c <the "
+	       "same>/tests/shim/differ-replay.c -pthread\n"
 	       " * and then with and without the library%s%s.\n"
 	       " * Kernel alone: %s; with the library: %s.%s\n */\n",
 	       *setting ? ", with " : "", setting,
@@ -406,9 +405,10 @@ static void report_difference(char *kept)
 	const char *setting = setting_of(now_seed);
 	int again = 0;
 
-	printf("# seed %llu, %zu operations%s%s: the kernel and the library differ\n",
-	       (unsigned long long)now_seed, strlen(kept),
-	       *setting ? ", " : "", setting);
+	printf("# seed %llu, %zu operations%s%s: the kernel and the library "
+	       "differ\n",
+	       (unsigned long long)now_seed, strlen(kept), *setting ? ", " : "",
+	       setting);
 	for (int i = 0; i < 5; i++)
 		again += differs(kept, 1);
 	printf("# repeated 5 times it differed %d times\n", again);
@@ -507,12 +507,15 @@ static int try_all(void)
 static void help(void)
 {
 	printf("Usage: differ --library PATH [OPTION]...\n"
-	       "Random calls of the mmap family, by the kernel and by the library.\n\n"
+	       "Random calls of the mmap family, by the kernel and by the "
+	       "library.\n\n"
 	       "  --library PATH     what is preloaded\n"
-	       "  --seed N           of the first sequence; the next has N + 1 (%llu)\n"
+	       "  --seed N           of the first sequence; the next has N + 1 "
+	       "(%llu)\n"
 	       "  --operations N     in all (%zu)\n"
 	       "  --seconds N        as many as can be done in that time\n"
-	       "  --length N         operations of a sequence, up to %d (%zu)\n\n"
+	       "  --length N         operations of a sequence, up to %d "
+	       "(%zu)\n\n"
 	       "Not compared:\n",
 	       (unsigned long long)options.seed, options.operations, LONGEST,
 	       options.length);
@@ -551,8 +554,8 @@ int main(int argc, char **argv)
 {
 	int option;
 
-	if (argc == 4 && (!strcmp(argv[1], "--execute") ||
-			  !strcmp(argv[1], "--follow")))
+	if (argc == 4 &&
+	    (!strcmp(argv[1], "--execute") || !strcmp(argv[1], "--follow")))
 		return execute(strtoull(argv[2], NULL, 10), argv[3],
 			       !strcmp(argv[1], "--follow"));
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {

@@ -24,8 +24,8 @@ static void mmap_like_kernel(const char *what, size_t len, int prot, int flags,
 
 		errno = 0;
 		p = raw ? (void *)syscall(SYS_mmap, 0L, len, prot, flags, fd,
-					  offset) :
-			  mmap(NULL, len, prot, flags, fd, offset);
+					  offset)
+			: mmap(NULL, len, prot, flags, fd, offset);
 		errors[raw] = p == MAP_FAILED ? errno : 0;
 		if (p == MAP_FAILED)
 			continue;
@@ -136,8 +136,7 @@ static void madvise_errors(void)
 	ok(fails_with(madvise(p, 4 * page, MADV_DONTNEED), ENOMEM),
 	   "madvise across a hole: ENOMEM");
 	ok(p[0] == 0 && p[2 * page] == 0, "which took effect on both sides");
-	ok(fails_with(madvise(p, 4 * page, 23), ENOMEM) ||
-		   errno == EINVAL,
+	ok(fails_with(madvise(p, 4 * page, 23), ENOMEM) || errno == EINVAL,
 	   "MADV_POPULATE_WRITE across a hole");
 	must(munmap(p, 4 * page) == 0);
 	ok(fails_with(madvise(p, page, MADV_DONTNEED), ENOMEM),

@@ -29,8 +29,7 @@ static bool child_changes(void)
 	if (!all_bytes(p, MIB, 0))
 		return false;
 	memset(p, 'n', MIB);
-	return all_bytes(shared + MIB / 2, MIB / 2, 'c') &&
-	       munmap(p, MIB) == 0;
+	return all_bytes(shared + MIB / 2, MIB / 2, 'c') && munmap(p, MIB) == 0;
 }
 
 static void own_copy(void)
@@ -59,8 +58,7 @@ static bool churn(size_t rounds, uint64_t seed)
 		size_t at = draw_below(&r, 16);
 
 		if (p[at]) {
-			if (p[at][0] != (char)at + 1 ||
-			    munmap(p[at], len[at]))
+			if (p[at][0] != (char)at + 1 || munmap(p[at], len[at]))
 				return false;
 			p[at] = NULL;
 			continue;

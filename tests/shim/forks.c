@@ -156,8 +156,8 @@ static bool malloc_works(void)
 /* By libc, which holds malloc's locks meanwhile; or without its knowledge. */
 static pid_t fork_somehow(bool by_libc)
 {
-	return by_libc ? fork() :
-			 (pid_t)syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L);
+	return by_libc ? fork()
+		       : (pid_t)syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L);
 }
 
 /* Of this process, whatever it waits for. */

@@ -113,8 +113,8 @@ static void large(void)
 		start[at] = 'l';
 	}
 	must(brk(start + MIB) == 0 && brk(start + len) == 0);
-	ok(start[MIB - page] == 'l' && start[MIB] == 0 &&
-		   start[len / 2] == 0 && start[len - page] == 0,
+	ok(start[MIB - page] == 'l' && start[MIB] == 0 && start[len / 2] == 0 &&
+		   start[len - page] == 0,
 	   "60 MiB, back, and forth");
 	must(brk(start) == 0);
 }

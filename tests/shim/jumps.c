@@ -32,8 +32,7 @@ static void handler(int signal)
 
 static bool is_whole(size_t i)
 {
-	return !held[i].at ||
-	       all_bytes(held[i].at, held[i].len, (char)(i + 1));
+	return !held[i].at || all_bytes(held[i].at, held[i].len, (char)(i + 1));
 }
 
 /* The region of a slot, which is empty while it changes hands. */
@@ -56,10 +55,8 @@ static void change(size_t i, struct random *r)
 	if (!p)
 		return;
 	must(all_bytes(p, at && old < len ? old : at ? len : 0, (char)(i + 1)));
-	must(all_bytes(p + (at ? old : 0), !at || old < len ?
-						   len - (at ? old : 0) :
-						   0,
-		       0));
+	must(all_bytes(p + (at ? old : 0),
+		       !at || old < len ? len - (at ? old : 0) : 0, 0));
 	memset(p, (int)i + 1, len);
 	held[i].len = len;
 	held[i].at = p;
@@ -90,7 +87,6 @@ int main(void)
 		good = good && is_whole(i);
 		must(!held[i].at || munmap(held[i].at, held[i].len) == 0);
 	}
-	ok(good, "%d jumps out of calls, and all that is held is whole",
-	   JUMPS);
+	ok(good, "%d jumps out of calls, and all that is held is whole", JUMPS);
 	return done();
 }

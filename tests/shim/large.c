@@ -53,8 +53,8 @@ static void come_and_go(size_t len)
 {
 	char *p = large(len), *q;
 
-	ok(are_zero(p, 0, 64 * MIB) && p[len - 1] == 0,
-	   "%zu MiB, all zero", len / MIB);
+	ok(are_zero(p, 0, 64 * MIB) && p[len - 1] == 0, "%zu MiB, all zero",
+	   len / MIB);
 	write_some(p, len);
 	ok(are_written(p, 0, len), "which can be written");
 	must(munmap(p + len / 4, len / 2) == 0);
@@ -88,8 +88,8 @@ static void resized(void)
 	ok(fails_with(mremap(q, GIB, GIB + 4096, 0), ENOMEM),
 	   "does not grow over what is behind");
 	p = mremap(q, GIB, 2 * GIB, MREMAP_MAYMOVE);
-	ok(p != MAP_FAILED && p != q && are_written(p, 0, GIB) &&
-		   p[GIB] == 0 && is_unmapped(q, MIB),
+	ok(p != MAP_FAILED && p != q && are_written(p, 0, GIB) && p[GIB] == 0 &&
+		   is_unmapped(q, MIB),
 	   "but moves");
 	must(munmap(behind, 4096) == 0);
 	must(munmap(p, 2 * GIB) == 0);

@@ -63,8 +63,8 @@ static void future(void)
 
 	memset(before, 'b', MIB);
 	must(succeeds(mlockall(MCL_CURRENT | MCL_FUTURE)));
-	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE,
-		 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	p = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+		 -1, 0);
 	must(mincore(p, MIB, vec) == 0);
 	for (size_t i = 0; i < MIB / page_size(); i++)
 		good = good && vec[i] & 1;
@@ -130,9 +130,9 @@ static bool enough(void)
 	memset(p, 'l', 4 * MIB);
 	limit_locks();
 	return succeeds(mlockall(MCL_CURRENT)) &&
-	       status_of("VmLck:") >= 4 * MIB &&
-	       status_of("VmLck:") <= LIMIT && all_bytes(p, 4 * MIB, 'l') &&
-	       succeeds(munlockall()) && status_of("VmLck:") == 0;
+	       status_of("VmLck:") >= 4 * MIB && status_of("VmLck:") <= LIMIT &&
+	       all_bytes(p, 4 * MIB, 'l') && succeeds(munlockall()) &&
+	       status_of("VmLck:") == 0;
 }
 
 static bool too_little(void)

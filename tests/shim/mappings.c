@@ -67,8 +67,8 @@ static void locked(struct region *r)
 
 static void replaced(struct region *r)
 {
-	must(mmap(r->at, page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED,
-		  -1, 0) == r->at);
+	must(mmap(r->at, page, PROT_READ,
+		  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == r->at);
 }
 
 static void moved(struct region *r)

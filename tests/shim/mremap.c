@@ -41,8 +41,7 @@ static void shrink(void)
 	ok(are_numbered(p, 3, 1) && is_unmapped(p + 3 * page, 5 * page),
 	   "keeps the beginning and unmaps the rest");
 	ok(mremap(p, 3 * page, 3 * page, 0) == p, "same length");
-	ok(mremap(p, 3 * page, 2 * page + 1, 0) == p &&
-		   is_mapped(p, 3 * page),
+	ok(mremap(p, 3 * page, 2 * page + 1, 0) == p && is_mapped(p, 3 * page),
 	   "to a length within the last page");
 	must(munmap(p, 3 * page) == 0);
 }
@@ -137,10 +136,9 @@ static void fixed(size_t pages)
 	char *q;
 
 	number_pages(p, pages, 5);
-	q = mremap(p, pages * page, pages * page,
-		   MREMAP_MAYMOVE | MREMAP_FIXED, to);
-	ok(q == to && are_numbered(q, pages, 5) &&
-		   is_unmapped(p, pages * page),
+	q = mremap(p, pages * page, pages * page, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   to);
+	ok(q == to && are_numbered(q, pages, 5) && is_unmapped(p, pages * page),
 	   "%zu pages to a place of the kernel's", pages);
 	p = map(2 * pages * page);
 	memset(p, 'o', 2 * pages * page);
@@ -265,7 +263,7 @@ static void errors(void)
 {
 	char *p = map(4 * page), *q = map(4 * page);
 
-#define FAILS(error, what, ...)                                      \
+#define FAILS(error, what, ...)                                             \
 	ok(mremap(__VA_ARGS__) == MAP_FAILED && errno == (error), "%s: %s", \
 	   what, #error)
 	FAILS(EINVAL, "an odd address", p + 1, page, 2 * page, MREMAP_MAYMOVE);
@@ -346,7 +344,8 @@ static void altered_after_growth(void)
 	   "what has grown and was altered grows");
 	p = mremap(q, 400 * page, 450 * page, MREMAP_MAYMOVE);
 	ok(p != MAP_FAILED && is_read_only(p, 300, 450), "and again");
-	q = mremap(p, 450 * page, 500 * page, MREMAP_MAYMOVE | MREMAP_FIXED, to);
+	q = mremap(p, 450 * page, 500 * page, MREMAP_MAYMOVE | MREMAP_FIXED,
+		   to);
 	ok(q == to && is_read_only(q, 300, 500) && is_unmapped(p, 450 * page),
 	   "also to a place of the program's choice");
 	must(munmap(q, 500 * page) == 0);

@@ -66,8 +66,8 @@ static void *holder(void *arg)
 static void probe(size_t i)
 {
 	int prot = i % 5 ? RW : RW | PROT_EXEC;
-	char *want = __atomic_load_n(&known[i % (THREADS * HELD)],
-				     __ATOMIC_RELAXED);
+	char *want =
+		__atomic_load_n(&known[i % (THREADS * HELD)], __ATOMIC_RELAXED);
 	char *p;
 
 	if (!want)
@@ -90,8 +90,7 @@ static void never_replaces(void)
 
 	setenv("SHIM_TEST_UNSERVED", "1", 1);
 	for (size_t i = 0; i < THREADS; i++)
-		must(pthread_create(&threads[i], NULL, holder, (void *)i) ==
-		     0);
+		must(pthread_create(&threads[i], NULL, holder, (void *)i) == 0);
 	for (size_t i = 0; i < PROBES; i++)
 		probe(i);
 	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
@@ -116,8 +115,8 @@ static char *map_to_border(size_t *bytes)
 		char *p = map(*bytes), *end = p + *bytes;
 		size_t over = (uintptr_t)end % tree;
 
-		if (!over && mmap(end, page, RW, PRIVATE | NOREPLACE, -1, 0) ==
-				     end)
+		if (!over &&
+		    mmap(end, page, RW, PRIVATE | NOREPLACE, -1, 0) == end)
 			return p;
 		must(munmap(p, *bytes) == 0);
 		*bytes = 4 * tree + (tree - over + i * tree) % (4 * tree);
@@ -146,9 +145,10 @@ static size_t all_addresses(void)
 	char *p = mmap((void *)high, page, PROT_NONE, PRIVATE, -1, 0);
 
 	must(p != MAP_FAILED && munmap(p, page) == 0);
-	return (size_t)1 << ((uintptr_t)p == high ?
-				     57 :
-				     64 - __builtin_clzl(getauxval(AT_RANDOM)));
+	return (size_t)1 << ((uintptr_t)p == high
+				     ? 57
+				     : 64 - __builtin_clzl(
+						    getauxval(AT_RANDOM)));
 }
 
 /* Refused; what was there stays, and so does what is free there. */
@@ -159,12 +159,14 @@ static void too_long(void)
 
 	memset(p, 's', 4 * page);
 	ok(fails_with(fixed(p, most), ENOMEM) &&
-		   fails_with(mmap(p, most, RW | PROT_EXEC,
-				   PRIVATE | MAP_FIXED, -1, 0), ENOMEM) &&
+		   fails_with(mmap(p, most, RW | PROT_EXEC, PRIVATE | MAP_FIXED,
+				   -1, 0),
+			      ENOMEM) &&
 		   all_bytes(p, 4 * page, 's'),
 	   "MAP_FIXED of more than there can be is refused");
 	ok(fails_with(mremap(q, 4 * page, all_addresses(),
-			     MREMAP_MAYMOVE | MREMAP_FIXED, p), EINVAL) &&
+			     MREMAP_MAYMOVE | MREMAP_FIXED, p),
+		      EINVAL) &&
 		   all_bytes(p, 4 * page, 's'),
 	   "and moving there");
 	must(munmap(p, 4 * page) == 0);

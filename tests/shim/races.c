@@ -42,8 +42,8 @@ static void *keep_mapping(void *arg)
 
 static void map_file(size_t i)
 {
-	char *want = __atomic_load_n(&known[i % (THREADS * HELD)],
-				     __ATOMIC_RELAXED);
+	char *want =
+		__atomic_load_n(&known[i % (THREADS * HELD)], __ATOMIC_RELAXED);
 
 	must(mmap(want, len, RW, MAP_SHARED | MAP_FIXED, file, 0) == want);
 	must(munmap(want, len) == 0);

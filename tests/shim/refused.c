@@ -44,8 +44,8 @@ static size_t below(size_t n)
 /* The kernel                                                                */
 
 static struct {
-	int pass;   /* so many calls first; then */
-	int count;  /* so many are refused */
+	int pass; /* so many calls first; then */
+	int count; /* so many are refused */
 	bool takes; /* what is in the place of a mapping */
 	bool moves; /* only the first mremap of a call: others are to undo it */
 	bool keeps; /* contents: madvise is not refused */
@@ -440,7 +440,7 @@ static void op_too_much(struct region *r)
 static void operate(void)
 {
 	static void (*const operations[])(struct region *) = {
-		op_unmap,    op_unmap,  op_protect, op_advise, op_map_over,
+		op_unmap,     op_unmap,	 op_protect, op_advise, op_map_over,
 		op_map_again, op_resize, op_resize,  op_move,	op_too_much,
 	};
 	struct region *r = &regions[below(REGIONS)];

@@ -24,17 +24,16 @@
 
 /* What an ordinary allocator, and the end of a process, need. */
 static const int working[] = {
-	SYS_mmap,	SYS_munmap,	    SYS_mremap, SYS_madvise,
-	SYS_mprotect,	SYS_brk,	    SYS_getrandom, SYS_getpid,
-	SYS_write,	SYS_exit_group,	    SYS_rt_sigprocmask,
-	SYS_futex,
+	SYS_mmap,     SYS_munmap,     SYS_mremap,	  SYS_madvise,
+	SYS_mprotect, SYS_brk,	      SYS_getrandom,	  SYS_getpid,
+	SYS_write,    SYS_exit_group, SYS_rt_sigprocmask, SYS_futex,
 };
 
 /* Besides, what a program's start needs. */
 static const int starting[] = {
-	SYS_execve,	     SYS_openat, SYS_newfstatat, SYS_fstat,
-	SYS_close,	     SYS_read,	 SYS_pread64,	 SYS_faccessat,
-	SYS_set_tid_address, SYS_rseq,	 SYS_set_robust_list,
+	SYS_execve,	     SYS_openat,     SYS_newfstatat,	  SYS_fstat,
+	SYS_close,	     SYS_read,	     SYS_pread64,	  SYS_faccessat,
+	SYS_set_tid_address, SYS_rseq,	     SYS_set_robust_list,
 #ifdef __x86_64__
 	SYS_access,	     SYS_arch_prctl,
 #endif
@@ -43,7 +42,7 @@ static const int starting[] = {
 /* Besides, what a process may ask about itself. */
 static const int asking[] = {
 	SYS_prctl, SYS_prlimit64, SYS_sysinfo,
-	SYS_fcntl, SYS_getcwd,    SYS_rt_sigpending,
+	SYS_fcntl, SYS_getcwd,	  SYS_rt_sigpending,
 };
 
 static struct sock_filter filter[128];

@@ -155,12 +155,11 @@ static MAYBE_UNUSED bool is_unmapped(const void *p, size_t len)
 }
 
 /* The result of a call and its errno, as in "-1 ENOMEM". */
-#define fails_with(call, error)                       \
+#define fails_with(call, error) \
 	(errno = 0, (long)(call) == -1 && errno == (error))
 
 /* Success leaves errno alone. */
-#define succeeds(call)                               \
-	(errno = 4711, (call) == 0 && errno == 4711)
+#define succeeds(call) (errno = 4711, (call) == 0 && errno == 4711)
 
 static sigjmp_buf fault_back;
 

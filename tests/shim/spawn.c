@@ -70,8 +70,9 @@ static void spawned(void)
 	pid_t pid;
 
 	for (int i = 0; i < 30; i++)
-		good = good && posix_spawn(&pid, "/bin/sh", NULL, NULL, shell,
-					   environ) == 0 &&
+		good = good &&
+		       posix_spawn(&pid, "/bin/sh", NULL, NULL, shell,
+				   environ) == 0 &&
 		       exits_with(pid, 5);
 	ok(good, "posix_spawn, 30 times");
 	ok(posix_spawn(&pid, "/nonexistent", NULL, NULL, none, environ) ==
@@ -106,8 +107,8 @@ static void cloned(int flags, const char *what)
 
 /* A thread of which libc knows nothing: it shares its parent's thread-local
  * storage, too. */
-#define BARE_THREAD                                                           \
-	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |   \
+#define BARE_THREAD                                                         \
+	(CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD | \
 	 CLONE_SYSVSEM | CLONE_CHILD_CLEARTID)
 
 static bool bare_good;

@@ -161,8 +161,7 @@ static void end(struct world *w)
 }
 
 /* A call, one instruction after the other. */
-#define STEPPED(w, busy, call) \
-	(begin(w, busy), (void)(call), end(w))
+#define STEPPED(w, busy, call) (begin(w, busy), (void)(call), end(w))
 
 /* ------------------------------------------------------------------------ */
 /* Memory                                                                    */

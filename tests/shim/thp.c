@@ -76,7 +76,8 @@ int main(int argc, char **argv)
 		all_have(argv[1], argv[1]);
 		return tap_failed != 0;
 	}
-	if (!have_shim() || access("/sys/kernel/mm/transparent_hugepage", F_OK)) {
+	if (!have_shim() ||
+	    access("/sys/kernel/mm/transparent_hugepage", F_OK)) {
 		printf("1..0 # SKIP no library, or no huge pages\n");
 		return 0;
 	}

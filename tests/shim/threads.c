@@ -91,8 +91,7 @@ static void region_cut(struct region *r, struct random *random)
 static void region_grow(struct region *r, struct random *random)
 {
 	size_t pages = r->pages + 1 + draw_below(random, 40);
-	char *at = mremap(r->at, r->pages * page, pages * page,
-			  MREMAP_MAYMOVE);
+	char *at = mremap(r->at, r->pages * page, pages * page, MREMAP_MAYMOVE);
 	size_t old = r->pages;
 
 	if (at == MAP_FAILED) {
@@ -165,8 +164,8 @@ int main(void)
 	/* While one thread maps a part of the arena the others do without. */
 	setenv("SHIM_TEST_UNSERVED", "1", 1);
 	for (size_t i = 0; i < THREADS; i++)
-		must(pthread_create(&threads[i], NULL, work,
-				    (void *)(i + 1)) == 0);
+		must(pthread_create(&threads[i], NULL, work, (void *)(i + 1)) ==
+		     0);
 	for (size_t i = 0; i < THREADS; i++)
 		pthread_join(threads[i], NULL);
 	if (exchange)

@@ -43,7 +43,8 @@ static void loop(size_t len, int rounds, size_t most)
 		must(munmap(p, len) == 0);
 	}
 	faults = page_faults() - faults;
-	ok(!have_shim() || faults <= most, "%zu KiB, %d times", len / 1024, rounds);
+	ok(!have_shim() || faults <= most, "%zu KiB, %d times", len / 1024,
+	   rounds);
 }
 
 /* As php does. */

@@ -17,11 +17,11 @@
 
 #include <cmocka.h>
 
-#define TREE	      ((size_t)LLFREE_TREE_SIZE)
-#define HUGE_FRAME    ((size_t)LLFREE_HUGE_SIZE)
-#define ROW	      ((size_t)LLFREE_ATOMIC_SIZE)
-#define CHILDREN      ((size_t)LLFREE_TREE_CHILDREN)
-#define MAX_ORDER     ((unsigned)LLFREE_MAX_ORDER)
+#define TREE ((size_t)LLFREE_TREE_SIZE)
+#define HUGE_FRAME ((size_t)LLFREE_HUGE_SIZE)
+#define ROW ((size_t)LLFREE_ATOMIC_SIZE)
+#define CHILDREN ((size_t)LLFREE_TREE_CHILDREN)
+#define MAX_ORDER ((unsigned)LLFREE_MAX_ORDER)
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 
 #define assert_ok(result) assert_int_equal((result).error, LLFREE_ERR_OK)

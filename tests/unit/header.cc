@@ -29,8 +29,8 @@ int main()
 	llfree_meta_size_t size = llfree_metadata_size(&classing, frames);
 	auto buffer = [](size_t bytes) {
 		return static_cast<uint8_t *>(std::aligned_alloc(
-			LLFREE_CACHE_SIZE, (bytes / LLFREE_CACHE_SIZE + 1) *
-						   LLFREE_CACHE_SIZE));
+			LLFREE_CACHE_SIZE,
+			(bytes / LLFREE_CACHE_SIZE + 1) * LLFREE_CACHE_SIZE));
 	};
 	std::vector<uint8_t> handle(size.llfree);
 	llfree_meta_t meta = { buffer(size.local), buffer(size.trees),

@@ -89,9 +89,9 @@ static long fake_mincore(void *addr, size_t len, unsigned char *vec)
 static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 			void *new_addr)
 {
-	return refuse.mremap ?
-		       -ENOMEM :
-		       real_mremap(addr, old_len, new_len, flags, new_addr);
+	return refuse.mremap
+		       ? -ENOMEM
+		       : real_mremap(addr, old_len, new_len, flags, new_addr);
 }
 
 static size_t requests; /* to the allocator */
@@ -365,8 +365,7 @@ static void no_fresh_mapping(void **state)
 	memset(p, 'k', 10 * PAGE);
 	arena_alter((uintptr_t)p, 10 * PAGE, MARK_ALTERED);
 	refuse.mmap = refuse.munmap = true;
-	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally),
-			 -ENOMEM);
+	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally), -ENOMEM);
 	assert_int_equal(tally.ours, 0);
 	assert_true(arena_is_live((uintptr_t)p, 10 * PAGE, 0));
 	assert_true(is_filled(p, 10 * PAGE, 'k'));

@@ -64,15 +64,15 @@ static void shuffle(size_t count, uint64_t *seed)
 
 static void test_counts(void **state)
 {
-	static const size_t counts[] = { 0,  1,	 2,   63,  64,	 65,
+	static const size_t counts[] = { 0,   1,   2,	63,  64,  65,
 					 127, 128, 130, 511, 512, 513 };
 
 	(void)state;
 	make(LLFREE_INIT_FREE);
 	for (size_t i = 0; i < LENGTH(counts); i++) {
 		for (size_t slot = 0; slot < 2; slot++) {
-			llfree_request_t request = slot ? fx_slot(0, 0) :
-							  fx_order(0);
+			llfree_request_t request = slot ? fx_slot(0, 0)
+							: fx_order(0);
 			uint8_t *map = fx_map(&fx);
 
 			get_bulk(counts[i], request);
@@ -94,8 +94,7 @@ static void assert_refused(llfree_t *self, const frame_id_t *frames,
 
 	assert_bulk(llfree_put_bulk(self, frames, count, request), 0,
 		    LLFREE_ERR_ARGUMENT);
-	assert_bulk(llfree_get_bulk(self, frames ? into : NULL, count,
-				    request),
+	assert_bulk(llfree_get_bulk(self, frames ? into : NULL, count, request),
 		    0, LLFREE_ERR_ARGUMENT);
 	assert_int_equal(into[0].value, 7);
 }
@@ -164,8 +163,9 @@ static void test_nothing(void **state)
 /* More than there is: all that is there, wherever. */
 static void test_partial(void **state)
 {
-	static const size_t free[] = { 0, 5, ROW - 1, ROW, HUGE_FRAME - 1,
-				       TREE, FRAMES - 3 };
+	static const size_t free[] = {
+		0, 5, ROW - 1, ROW, HUGE_FRAME - 1, TREE, FRAMES - 3
+	};
 
 	(void)state;
 	make(LLFREE_INIT_ALLOC);
@@ -270,8 +270,8 @@ static size_t told_most; /* the largest count that it was told */
 
 static llfree_policy_t as_told(uint8_t requested, uint8_t target, size_t free)
 {
-	llfree_policy_t policy = { requested == target ? LLFREE_POLICY_MATCH :
-							 told,
+	llfree_policy_t policy = { requested == target ? LLFREE_POLICY_MATCH
+						       : told,
 				   1 };
 
 	told_most = free > told_most ? free : told_most;
@@ -332,8 +332,9 @@ static llfree_policy_t full_only(uint8_t requested, uint8_t target, size_t free)
 /* A tree that the policy grants only while it is full gives one frame. */
 static void test_policy_asked_again(void **state)
 {
-	llfree_classing_t classing = { { { 0, 1 }, { 1, 1 } }, 2, 1,
-				       full_only };
+	llfree_classing_t classing = {
+		{ { 0, 1 }, { 1, 1 } }, 2, 1, full_only
+	};
 
 	(void)state;
 	fx_make(&fx, FRAMES, LLFREE_INIT_FREE, &classing);
@@ -454,8 +455,8 @@ static void random_step(uint8_t *map, uint64_t *seed)
 		size_t want = count < free ? count : free;
 
 		assert_bulk(llfree_get_bulk(fx.self, list, count, request),
-			    want, want < count ? LLFREE_ERR_MEMORY :
-						 LLFREE_ERR_OK);
+			    want,
+			    want < count ? LLFREE_ERR_MEMORY : LLFREE_ERR_OK);
 		mark(map, want);
 		return;
 	}
@@ -496,7 +497,7 @@ static void test_random(void **state)
 /* Threads                                                                   */
 
 #define THREADS 4
-#define HELD	700
+#define HELD 700
 
 struct world {
 	_Atomic uint8_t owner[FRAMES];
@@ -521,16 +522,16 @@ static void worker(void *arg, size_t id)
 {
 	uint64_t seed = test_seed + id * 77;
 	frame_id_t frames[HELD];
-	llfree_request_t request = world.slots ? fx_slot(0, id % 2) :
-						 fx_order(0);
+	llfree_request_t request = world.slots ? fx_slot(0, id % 2)
+					       : fx_order(0);
 	uint8_t me = (uint8_t)(id + 1);
 	size_t held = 0;
 
 	(void)arg;
 	while (test_clock() < world.until) {
 		size_t n = fx_below(&seed, HELD - held + 1);
-		llfree_bulk_t got = llfree_get_bulk(fx.self, frames + held, n,
-						    request);
+		llfree_bulk_t got =
+			llfree_get_bulk(fx.self, frames + held, n, request);
 
 		must(got.count <= n && (got.count == n) == (got.error == 0));
 		own(frames + held, got.count, 0, me);

@@ -14,7 +14,7 @@
 
 #include <llfree.h>
 
-#define CORES  4
+#define CORES 4
 #define FRAMES ((size_t)3 * LLFREE_TREE_SIZE + 1234)
 
 static unsigned passed, failed;

@@ -30,8 +30,7 @@ static bool refuse;
 static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		      off_t offset)
 {
-	return refuse ? -ENOMEM :
-			real_mmap(addr, len, prot, flags, fd, offset);
+	return refuse ? -ENOMEM : real_mmap(addr, len, prot, flags, fd, offset);
 }
 
 static unsigned fake_cpu(void)
@@ -164,9 +163,8 @@ static void no_regions(void **state)
 	/* Neither does one grow into it. */
 	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
 	assert_int_equal(heap_move(base + PAGE), base + PAGE);
-	assert_int_equal(arena_unmap(arena_range.base, TREES * TREE + PAGE,
-				     &tally),
-			 0);
+	assert_int_equal(
+		arena_unmap(arena_range.base, TREES * TREE + PAGE, &tally), 0);
 	assert_int_equal(tally.ours, TREES * TREE + PAGE);
 	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
 }

@@ -205,7 +205,9 @@ static void second_time_refused(void **state)
 static void apart(void **state)
 {
 	struct hook alone[] = {
-		{ .symbol = "brk", .ours = OURS(never), .apart = true,
+		{ .symbol = "brk",
+		  .ours = OURS(never),
+		  .apart = true,
 		  .why_not = "not today" },
 	};
 

@@ -13,11 +13,11 @@
 
 #include <string.h>
 
-#define NOP    0xd503201f
-#define BTI_C  0xd503245f
+#define NOP 0xd503201f
+#define BTI_C 0xd503245f
 #define MOV_X8 0xd2801ae8 /* mov x8, #215 */
-#define SVC    0xd4000001
-#define WORDS  4
+#define SVC 0xd4000001
+#define WORDS 4
 
 struct code {
 	uint32_t words[WORDS];

@@ -97,8 +97,8 @@ static void refused_beginnings(void **state)
 	refuse("\xc3", 1, unknown); /* ret */
 	refuse("\x31\xc0\xc3", 3, unknown);
 	refuse("\x31\xc0\x74\x02", 4, unknown); /* je */
-	refuse("\xe8\0\0\0\0", 5, unknown);	/* call */
-	refuse("\xf7\xd8", 2, unknown);		/* neg %eax */
+	refuse("\xe8\0\0\0\0", 5, unknown); /* call */
+	refuse("\xf7\xd8", 2, unknown); /* neg %eax */
 }
 
 static void jumps_into_what_is_replaced(void **state)

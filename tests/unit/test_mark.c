@@ -85,8 +85,8 @@ static void kinds_are_apart(void **state)
 	assert_false(mark_any_which(marks, MARK_BIT(MARK_LIVE),
 				    MARK_BIT(MARK_ALTERED),
 				    span(65, FRAMES - 65)));
-	assert_false(mark_any_which(marks, MARK_BIT(MARK_LIVE), 0,
-				    span(0, 60)));
+	assert_false(
+		mark_any_which(marks, MARK_BIT(MARK_LIVE), 0, span(0, 60)));
 	mark_clear(marks, MARK_LIVE, span(0, FRAMES));
 	assert_int_equal(mark_count(marks, MARK_ALTERED, span(0, FRAMES)), 10);
 }
@@ -117,10 +117,9 @@ static void runs(void **state)
 	assert_false(have);
 	assert_span(mark_run(marks, MARK_BIT(MARK_MOVED), span(80, 5), &have),
 		    80, 5);
-	assert_int_equal(mark_run(marks, MARK_BIT(MARK_MOVED), span(80, 0),
-				  &have)
-				 .count,
-			 0);
+	assert_int_equal(
+		mark_run(marks, MARK_BIT(MARK_MOVED), span(80, 0), &have).count,
+		0);
 }
 
 static void combinations(void **state)
@@ -226,9 +225,8 @@ static void each_frame_goes_to_one(void **state)
 	(void)state;
 	pthread_barrier_init(&together, NULL, TAKERS + 1);
 	for (uintptr_t i = 0; i < TAKERS; i++)
-		assert_int_equal(pthread_create(&threads[i], NULL, taker,
-						(void *)i),
-				 0);
+		assert_int_equal(
+			pthread_create(&threads[i], NULL, taker, (void *)i), 0);
 	for (int round = 0; round < 300; round++) {
 		memset(owners, 0, sizeof(owners));
 		mark_set(marks, MARK_LIVE, span(0, FRAMES));

@@ -160,7 +160,7 @@ struct scene {
 	size_t len, new_len;
 	int flags;
 	bool altered; /* a page in the midst of it, so that it is in pieces */
-	bool grown;   /* from half of it, so that it is in two */
+	bool grown; /* from half of it, so that it is in two */
 	enum { NOWHERE, TO_ARENA, TO_KERNEL } place; /* for MREMAP_FIXED */
 	bool once; /* the kernel refuses one call only */
 };
@@ -391,10 +391,10 @@ extern void __tsan_init(void) __attribute__((weak));
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(by_tables),	 TEST(by_tables_once),
-		TEST(in_two_pieces),	 TEST(pieces_that_grow),
-		TEST(pieces_to_a_place), TEST(to_our_own),
-		TEST(with_what_stays),	 TEST(pieces_that_get_shorter),
+		TEST(by_tables),	  TEST(by_tables_once),
+		TEST(in_two_pieces),	  TEST(pieces_that_grow),
+		TEST(pieces_to_a_place),  TEST(to_our_own),
+		TEST(with_what_stays),	  TEST(pieces_that_get_shorter),
 		TEST(shorter_to_our_own),
 	};
 

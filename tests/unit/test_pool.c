@@ -217,9 +217,9 @@ static void test_not_closed(void **state)
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
 	for (size_t times = 0; times < 2; times++) {
-		llfree_pool_t *pool = open_as(
-			0, times ? LLFREE_POOL_CLEAN : LLFREE_POOL_RECOVERED);
-		size_t first = (size_t)*(uint64_t *)llfree_pool_root(pool);
+		llfree_pool_t *pool = open_as(0, times ? LLFREE_POOL_CLEAN
+						       : LLFREE_POOL_RECOVERED);
+		size_t first = (size_t) * (uint64_t *)llfree_pool_root(pool);
 
 		assert_int_equal(free_frames(pool), FRAMES - 8);
 		assert_int_equal(llfree_stats_at(llfree_pool_allocator(pool),
@@ -382,9 +382,9 @@ static void assert_other(size_t at, uint64_t value, size_t size,
 	alter(0, &good, sizeof(good));
 }
 
-#define OTHER(member, value, error)                                   \
-	assert_other(offsetof(struct superblock, member), (value),    \
-		     sizeof(((struct superblock *)0)->member),        \
+#define OTHER(member, value, error)                                \
+	assert_other(offsetof(struct superblock, member), (value), \
+		     sizeof(((struct superblock *)0)->member),     \
 		     LLFREE_POOL_ERR_##error)
 
 static void test_other_pools(void **state)
@@ -474,7 +474,7 @@ static void test_noise(void **state)
 
 static void test_truncated(void **state)
 {
-	static const size_t some[] = { 1,    7,	   8,	  9,	 88,   1000,
+	static const size_t some[] = { 1,    7,	   8,	 9,    88,    1000,
 				       4095, 4096, 4097, 8192, 100000 };
 	size_t size;
 
@@ -487,9 +487,9 @@ static void test_truncated(void **state)
 	}
 	for (size_t i = LENGTH(some); i > 0; i--) {
 		assert_int_equal(truncate(path, (off_t)some[i - 1]), 0);
-		assert_file_refused(some[i - 1] < 8 ?
-					    LLFREE_POOL_ERR_NOT_POOL :
-					    LLFREE_POOL_ERR_TRUNCATED);
+		assert_file_refused(some[i - 1] < 8
+					    ? LLFREE_POOL_ERR_NOT_POOL
+					    : LLFREE_POOL_ERR_TRUNCATED);
 	}
 	assert_int_equal(truncate(path, 0), 0);
 	assert_file_refused(LLFREE_POOL_ERR_NOT_POOL);
@@ -626,9 +626,9 @@ static void test_read_only(void **state)
 	assert_string_equal(llfree_pool_address(pool, frame_id(frame)),
 			    "to read");
 	assert_int_equal(free_frames(pool), FRAMES - 1);
-	assert_int_equal(llfree_tree_stats(llfree_pool_allocator(pool))
-				 .free_frames,
-			 FRAMES - 1);
+	assert_int_equal(
+		llfree_tree_stats(llfree_pool_allocator(pool)).free_frames,
+		FRAMES - 1);
 	get(pool, LLFREE_HUGE_ORDER);
 	assert_fine(llfree_pool_sync(pool));
 	assert_fine(llfree_pool_close(pool));

@@ -8,7 +8,7 @@
 #include <unistd.h>
 
 /* Enough trees for ranges over several, few enough to look at each frame. */
-#define TREES  4
+#define TREES 4
 #define FRAMES (TREES * TREE + HUGE_FRAME + ROW + 3)
 
 static void make(struct fx *fx)

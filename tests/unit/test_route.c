@@ -26,8 +26,8 @@ static const char *why(const void *addr, size_t len, int prot, int flags,
 
 static void served(void **state)
 {
-	static const int flags[] = { 0,		   MAP_NORESERVE, MAP_STACK,
-				     MAP_POPULATE, MAP_NONBLOCK };
+	static const int flags[] = { 0, MAP_NORESERVE, MAP_STACK, MAP_POPULATE,
+				     MAP_NONBLOCK };
 
 	(void)state;
 	for (size_t i = 0; i < sizeof(flags) / sizeof(flags[0]); i++)

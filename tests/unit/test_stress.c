@@ -16,7 +16,7 @@
 #include <stdio.h>
 
 #define MOST_HELD 512
-#define STEPS	  400
+#define STEPS 400
 
 struct world {
 	struct fx fx;
@@ -149,9 +149,9 @@ static void step_get_at(struct worker *worker)
 static void step_range(struct worker *worker)
 {
 	size_t all = worker->world->fx.frames;
-	size_t most = fx_below(&worker->random, 4) && all > 2 * HUGE_FRAME ?
-			      2 * HUGE_FRAME :
-			      all / 2;
+	size_t most = fx_below(&worker->random, 4) && all > 2 * HUGE_FRAME
+			      ? 2 * HUGE_FRAME
+			      : all / 2;
 	size_t frames = 1 + fx_below(&worker->random, most);
 	size_t at = fx_below(&worker->random, all - frames + 1);
 	frame_id_optional_t place =

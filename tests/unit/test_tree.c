@@ -61,9 +61,9 @@ static void test_claim_some(void **state)
 			size_t claimed = 0;
 
 			some = some < counts[i] ? some : counts[i];
-			assert_int_equal(
-				tree_claim_some(&next, counts[i], &claimed),
-				some > 0);
+			assert_int_equal(tree_claim_some(&next, counts[i],
+							 &claimed),
+					 some > 0);
 			assert_int_equal(claimed, some);
 			assert_true(next == tree - some);
 			assert_true(rest(next) == rest(tree));

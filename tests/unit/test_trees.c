@@ -5,8 +5,8 @@
 
 #include "tests/unit/fixture.h"
 
-#define TREES  4
-#define LAST   (HUGE_FRAME + ROW + 3)
+#define TREES 4
+#define LAST (HUGE_FRAME + ROW + 3)
 #define FRAMES (TREES * TREE + LAST)
 /* The last tree is partial; with one huge frame a tree it is two. */
 #define PARTIAL (FRAMES / TREE)
@@ -284,7 +284,7 @@ static void test_drain_every_slot(void **state)
 
 	(void)state;
 	fx_make(&fx, 3 * TREE, LLFREE_INIT_FREE, &classing);
-	for (uint8_t class = 0; class < 3; class++)
+	for (uint8_t class = 0; class < 3; class ++)
 		for (size_t slot = 0; slot < 2; slot++) {
 			llfree_request_t request =
 				llreq(0, class, ll_some(slot));

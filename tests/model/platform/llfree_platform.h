@@ -23,12 +23,12 @@ void model_stored(void);
 void model_persist(const void *address, size_t bytes);
 _Noreturn void model_panic(const char *text);
 
-#define atom_load(p)                           \
-	({                                     \
-		model_step(p);                 \
-		__auto_type value_ = *(p);     \
-		model_read((p), value_);       \
-		value_;                        \
+#define atom_load(p)                       \
+	({                                 \
+		model_step(p);             \
+		__auto_type value_ = *(p); \
+		model_read((p), value_);   \
+		value_;                    \
 	})
 #define atom_store(p, v)                                       \
 	({                                                     \
@@ -38,25 +38,25 @@ _Noreturn void model_panic(const char *text);
 		*(p) = stored_;                                \
 		model_stored();                                \
 	})
-#define atom_cas(p, old, new)                                            \
-	({                                                               \
-		model_step(p);                                           \
-		__auto_type found_ = *(p);                                 \
-		bool same_ = found_ == *(old);                             \
-		model_read((p), found_);                                   \
-		if (same_) {                                             \
-			model_write((p), sizeof(*(p)), found_, (new));     \
-			*(p) = (new);                                    \
-			model_stored();                                  \
-		}                                                        \
-		*(old) = found_;                                           \
-		same_;                                                   \
+#define atom_cas(p, old, new)                                          \
+	({                                                             \
+		model_step(p);                                         \
+		__auto_type found_ = *(p);                             \
+		bool same_ = found_ == *(old);                         \
+		model_read((p), found_);                               \
+		if (same_) {                                           \
+			model_write((p), sizeof(*(p)), found_, (new)); \
+			*(p) = (new);                                  \
+			model_stored();                                \
+		}                                                      \
+		*(old) = found_;                                       \
+		same_;                                                 \
 	})
-#define atom_add(p, n)                                             \
-	({                                                         \
-		model_step(p);                                     \
-		model_write((p), sizeof(*(p)), *(p), *(p) + (n));  \
-		*(p) += (n);                                       \
+#define atom_add(p, n)                                            \
+	({                                                        \
+		model_step(p);                                    \
+		model_write((p), sizeof(*(p)), *(p), *(p) + (n)); \
+		*(p) += (n);                                      \
 	})
 #define atom_load_acquire(p) atom_load(p)
 #define atom_store_release(p, v) atom_store(p, v)

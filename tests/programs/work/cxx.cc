@@ -44,7 +44,8 @@ template <size_t N> struct Table {
 		}
 		uint64_t sum = 0;
 		for (auto &[key, row] : rows)
-			sum += std::accumulate(row.begin(), row.end(), key.size());
+			sum += std::accumulate(row.begin(), row.end(),
+					       key.size());
 		for (uint64_t i = 0; i < 97; i++)
 			for (auto &value : index[i])
 				sum += i * value.index();
@@ -103,7 +104,8 @@ int main(int argc, char **argv)
 	for (auto sum : sums)
 		std::cout << ' ' << sum;
 	std::cout << "\ncontainers " << containers(scale) << "\ntext "
-		  << text(scale) << "\nexceptions " << exceptions(scale) << '\n';
+		  << text(scale) << "\nexceptions " << exceptions(scale)
+		  << '\n';
 	std::cerr << "this line goes to stderr\n";
 	std::vector<double> large(5000000 * size_t(scale));
 	std::cout << "large "
@@ -118,9 +120,11 @@ uint64_t text(unsigned scale)
 	const std::string all = out.str();
 	const std::regex pair("([a-z]+)([0-9a-f]+)=([0-9a-f]+);");
 	uint64_t sum = 0;
-	for (std::sregex_iterator i(all.begin(), all.end(), pair), end; i != end; ++i)
+	for (std::sregex_iterator i(all.begin(), all.end(), pair), end;
+	     i != end; ++i)
 		sum += uint64_t((*i)[2].length() * 100 + (*i)[3].length());
-	std::multimap<std::tuple<size_t, std::string>, std::function<size_t()>> jobs;
+	std::multimap<std::tuple<size_t, std::string>, std::function<size_t()>>
+		jobs;
 	for (unsigned i = 0; i < 500 * scale; i++) {
 		std::string part = all.substr(i, i % 50);
 		jobs.emplace(std::make_tuple(part.size(), part),
