@@ -3,10 +3,10 @@
 
 #include "preload/background.h"
 
-#include "preload/arena.h"
-#include "preload/real.h"
-#include "preload/report.h"
-#include "preload/upkeep.h"
+#include "preload/arena/arena.h"
+#include "preload/sys/sys.h"
+#include "preload/report/report.h"
+#include "preload/housekeeping.h"
 
 #include <dlfcn.h>
 #include <errno.h>

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 #include "preload/config.h"
-#include "preload/real.h"
+#include "preload/sys/sys.h"
 
 #include <errno.h>
 #include <fcntl.h>

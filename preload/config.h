@@ -18,7 +18,7 @@
  */
 #pragma once
 
-#include "preload/say.h"
+#include "preload/sys/print.h"
 
 #include <limits.h>
 #include <stdbool.h>

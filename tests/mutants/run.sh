@@ -54,15 +54,14 @@ fresh() {
 build_objects() {
 	mkdir -p "$tmp/objects" "$tmp/build/.libs"
 	objects=
-	for source in lib/*.c lib/platform/*.c preload/*.c; do
+	for source in lib/*.c lib/platform/*.c preload/*.c preload/*/*.c; do
 		case $source in
-		*pool.c | *superblock.c | *llfree-run.c | *elf-look.c) continue ;;
-		*-aarch64.c | *-x86_64.c | *libunwind.c) continue ;;
+		*/run/* | */aarch64.c | */x86_64.c | *-libunwind.c) continue ;;
 		esac
 		object "$source"
 	done
-	object "preload/hook-$(uname -m).c"
-	object "preload/real-$(uname -m).c"
+	object "preload/hook/$(uname -m).c"
+	object "preload/sys/$(uname -m).c"
 }
 
 build_library() {
@@ -93,7 +92,8 @@ build_inner() {
 	inner=
 	for object in $objects; do
 		case $object in
-		*preload_interpose*) ;;
+		*preload_calls_mmap.c* | *preload_calls_exec.c* | \
+		*preload_calls_fork.c* | *preload_calls_misc.c*) ;;
 		*) inner="$inner $object" ;;
 		esac
 	done
@@ -129,16 +129,18 @@ build() {
 		;;
 	tests/model/*)
 		platform="-I$srcdir/tests/model/platform"
-		rm "$tmp/lib/pool.c" "$tmp/lib/superblock.c"
+		rm -r "$tmp/lib/pool"
 		set -- "$srcdir"/tests/model/[!l]*.c # but lines.c
 		;;
-	tests/fuzz/*) set -- "$srcdir"/tests/fuzz/*.c "$tmp"/lib/platform/*.c ;;
+	tests/fuzz/*)
+		set -- "$srcdir"/tests/fuzz/*.c "$tmp"/lib/platform/*.c
+		;;
 	*)
 		program=$1
 		shift
-		set -- "$@" "$srcdir/$program.c" \
-			"$srcdir"/tests/unit/fixture.c \
-			"$srcdir"/tests/unit/threads.c \
+		set -- "$@" "$srcdir/$program.c" "$tmp"/lib/pool/*.c \
+			"$srcdir"/tests/unit/lib/fixture.c \
+			"$srcdir"/tests/unit/lib/threads.c \
 			"$tmp"/lib/platform/*.c -lcmocka
 		;;
 	esac

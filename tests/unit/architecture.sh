@@ -55,8 +55,8 @@ layers() {
 		lib/bulk.c: upper.h
 		lib/inspect.c: upper.h
 		lib/llfree.c: upper.h
-		lib/superblock: llfree_pool.h lower.h string.h
-		lib/pool.c: llfree_pool.h superblock.h errno.h fcntl.h file.h mman.h resource.h stat.h string.h unistd.h
+		lib/pool/superblock: llfree_pool.h lower.h string.h
+		lib/pool/pool.c: llfree_pool.h superblock.h errno.h fcntl.h file.h mman.h resource.h stat.h string.h unistd.h
 		include/llfree.h: llfree_types.h
 		include/llfree_pool.h: llfree.h
 		include/llfree_types.h: stdbool.h stddef.h stdint.h
@@ -88,53 +88,56 @@ layer_obeyed() { # FILE
 
 # Ours are written from the root, so that each line shows its layer.
 from_the_root() {
-	! grep -n '#include "' "$srcdir"/lib/*.[ch] "$srcdir"/preload/*.[ch] |
+	! grep -n '#include "' "$srcdir"/lib/*.[ch] "$srcdir"/lib/pool/*.[ch] \
+		"$srcdir"/preload/*.[ch] "$srcdir"/preload/*/*.[ch] |
 		grep -Ev '#include "(lib|preload)/'
 }
 
 preload_keeps_out_of_lib() {
 	! grep -nE '#include [<"]((\.\./)?lib/|llfree_platform)' \
-		"$srcdir"/preload/*.[ch]
+		"$srcdir"/preload/*.[ch] "$srcdir"/preload/*/*.[ch]
 }
 
-# The lower a file, the earlier its word here; includes go backwards only.
-order="real say config elf-look persona names walk mark route stats gauge arena alter lock
-move heap hook-arch hook profile report-data report upkeep background interpose
-llfree-run"
-
-module() { # FILE
-	name=$(basename "$1" | sed 's/\.[ch]$//')
-	case $name in
-	real-*) name=real ;;
-	hook-x86_64 | hook-aarch64) name=hook-arch ;;
-	arena-*) name=arena ;;
-	interpose-*) name=interpose ;;
-	report-json | report-text) name=report ;;
-	walk-*) name=walk ;;
-	esac
-	echo "$name"
+# What may be included below preload/: FOLDER OR FILE: FOLDERS AND FILES.
+preload_layers() {
+	cat <<-'END'
+		sys/: sys/
+		reason: sys/
+		config: sys/
+		hook/: hook/ sys/
+		arena/: arena/ sys/ reason.h report/stats.h
+		report/: report/ arena/arena.h hook/hook.h config.h reason.h sys/
+		housekeeping: arena/arena.h report/report.h config.h sys/
+		background: arena/arena.h report/report.h housekeeping.h config.h sys/
+		calls/: calls/ arena/arena.h hook/hook.h report/ background.h config.h housekeeping.h reason.h sys/
+		run/: run/ config.h sys/print.h
+	END
 }
 
-rank() { # MODULE
-	echo "$order" | tr -s ' \n' '\n' | grep -nx -e "$1" | cut -d: -f1
+# What FILE of preload/ may include, a pattern for each.
+preload_allowed() { # FILE
+	preload_layers | awk -v file="$1" '{
+		name = $1; sub(/:$/, "", name)
+		folder = name ~ /\/$/ && index(file, name) == 1
+		if (!folder && file !~ "^" name "\\.[ch]$") next
+		found = 1
+		for (i = 2; i <= NF; i++) print ($i ~ /\/$/ ? "^" $i : "^" $i "$")
+	} END { exit !found }'
 }
 
-preload_goes_down() {
-	for f in "$srcdir"/preload/*.[ch]; do
-		mine=$(rank "$(module "$f")")
-		test -n "$mine" || {
-			echo "$f has no place in the order of this test"
-			return 1
-		}
-		sed -n 's|^#include "preload/\(.*\)"|\1|p' "$f" |
-			while read -r header; do
-				theirs=$(rank "$(module "$header")")
-				test "${theirs:-999}" -le "$mine" || {
-					echo "$f includes $header"
-					return 1
-				}
-			done || return
-	done
+preload_obeys() {
+	(cd "$srcdir/preload" && find . -name '*.[ch]' | sed 's|^\./||') |
+		while read -r file; do
+			preload_allowed "$file" >"$tmp/allowed" ||
+				echo "$file has no line in the table of this test"
+			sed -n 's|^#include "preload/\(.*\)"|\1|p' \
+				"$srcdir/preload/$file" |
+				grep -vx "${file%.c}.h" |
+				grep -v -f "$tmp/allowed" |
+				sed "s|^|$file includes |"
+		done >"$tmp/wrong"
+	cat "$tmp/wrong"
+	test ! -s "$tmp/wrong"
 }
 
 # ---------------------------------------------------------------------------
@@ -144,7 +147,7 @@ preload_goes_down() {
 page=$srcdir/doc/architecture.md
 
 checks() {
-	grep -oE '`(unit|model|fuzz|crash)/[a-z0-9_]+(\.sh)?(: [^`]*)?`' "$page" |
+	grep -oE '`(unit|model|fuzz|crash)/[a-z0-9_/]+(\.sh)?(: [^`]*)?`' "$page" |
 		tr -d '`' | sort -u
 }
 
@@ -209,11 +212,11 @@ if test -e "$preload"; then
 else
 	tap_skip "the preload library exports no allocator" "it is not built"
 fi
-for f in "$srcdir"/lib/*.[ch] "$srcdir"/include/*.h; do
+for f in "$srcdir"/lib/*.[ch] "$srcdir"/lib/pool/*.[ch] "$srcdir"/include/*.h; do
 	f=${f#"$srcdir/"}
 	tap_ok "layers: $f" layer_obeyed "$f"
 done
 tap_ok "own headers are included from the root" from_the_root
 tap_ok "preload/ does not include what is inside lib/" preload_keeps_out_of_lib
-tap_ok "in preload/ includes go down only" preload_goes_down
+tap_ok "includes in preload/ obey the table" preload_obeys
 tap_done

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "preload/report/profile.h"
+#include "preload/report/symbolize.h"
+#include "preload/sys/sys.h"
+#include "preload/report/unwind.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdint.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define DEPTH 8 /* frames that tell one site from another */
+#define SITES (1u << 14) /* a power of two */
+#define PROBES 32 /* places that a site may take */
+
+enum { PASSED, SERVED, KINDS };
+
+struct site {
+	_Atomic uint64_t hash; /* 0: free; set once */
+	_Atomic uint64_t depth; /* frames to read, stored after them */
+	uintptr_t frames[DEPTH];
+	_Atomic uint64_t bytes[KINDS];
+	_Atomic uint64_t calls[KINDS];
+};
+
+bool profile_on;
+static struct site *sites;
+/* Requests without a place in the table, or of which the stack is unknown. */
+static struct site elsewhere;
+
+static __thread bool busy;
+
+/* ------------------------------------------------------------------------ */
+/* Recording                                                                 */
+
+static uint64_t hash_of(const uintptr_t *frames, size_t depth)
+{
+	uint64_t hash = depth;
+
+	for (size_t i = 0; i < depth; i++) {
+		hash = (hash ^ frames[i]) * UINT64_C(0x9e3779b97f4a7c15);
+		hash ^= hash >> 32;
+	}
+	return hash ? hash : 1;
+}
+
+/* Only the thread that claims a place writes the frames; others count on. */
+static bool claim(struct site *site, uint64_t hash, const uintptr_t *frames,
+		  size_t depth)
+{
+	uint64_t found = 0;
+
+	if (!atomic_compare_exchange_strong(&site->hash, &found, hash))
+		return found == hash;
+	for (size_t i = 0; i < depth; i++)
+		site->frames[i] = frames[i];
+	/* Pairs with the load in say_frames. */
+	atomic_store_explicit(&site->depth, depth, memory_order_release);
+	return true;
+}
+
+static struct site *site_of(const uintptr_t *frames, size_t depth)
+{
+	uint64_t hash = hash_of(frames, depth);
+
+	if (depth == 0)
+		return &elsewhere;
+	for (size_t i = 0; i < PROBES; i++) {
+		struct site *site = &sites[(hash + i) % SITES];
+		uint64_t found =
+			atomic_load_explicit(&site->hash, memory_order_relaxed);
+
+		if (found == hash ||
+		    (found == 0 && claim(site, hash, frames, depth)))
+			return site;
+	}
+	return &elsewhere;
+}
+
+/* ------------------------------------------------------------------------ */
+/* Walks and forks                                                           */
+
+static atomic_int walks; /* under way */
+static atomic_bool paused; /* a fork is under way */
+static bool unsafe; /* in this child: a lock may be held by nobody */
+
+static size_t guarded_walk(uintptr_t *frames)
+{
+	size_t depth = 0;
+
+	if (atomic_load(&paused))
+		return 0;
+	atomic_fetch_add(&walks, 1);
+	if (!atomic_load(&paused)) /* before_fork may have missed this one */
+		depth = walk(frames, DEPTH);
+	atomic_fetch_sub(&walks, 1);
+	return depth;
+}
+
+void profile_add(bool served, size_t bytes)
+{
+	uintptr_t frames[DEPTH];
+	struct site *site;
+
+	if (busy)
+		return;
+	busy = true;
+	site = site_of(frames, guarded_walk(frames));
+	atomic_fetch_add_explicit(&site->bytes[served], bytes,
+				  memory_order_relaxed);
+	atomic_fetch_add_explicit(&site->calls[served], 1,
+				  memory_order_relaxed);
+	busy = false;
+}
+
+#define FORK_WAITS 2000 /* of 50 microseconds each */
+
+static void before_fork(void)
+{
+	struct timespec wait = { .tv_nsec = 50000 };
+	size_t tries = FORK_WAITS;
+
+	atomic_store(&paused, true);
+	while (atomic_load(&walks) > 0 && tries-- > 0)
+		real_ppoll(NULL, 0, &wait);
+	unsafe = atomic_load(&walks) > 0;
+}
+
+static void after_fork_parent(void)
+{
+	atomic_store(&paused, false);
+}
+
+static void after_fork_child(void)
+{
+	atomic_store(&walks, 0);
+	atomic_store(&paused, unsafe);
+	profile_forget();
+}
+
+/* ------------------------------------------------------------------------ */
+/* Starting                                                                  */
+
+void profile_forget(void)
+{
+	if (!sites)
+		return;
+	real_madvise(sites, SITES * sizeof(struct site), MADV_DONTNEED);
+	for (size_t kind = 0; kind < KINDS; kind++) {
+		atomic_store(&elsewhere.bytes[kind], 0);
+		atomic_store(&elsewhere.calls[kind], 0);
+	}
+}
+
+static const char *map_sites(void)
+{
+	long table = real_mmap(NULL, SITES * sizeof(struct site),
+			       PROT_READ | PROT_WRITE,
+			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (real_failed(table))
+		return "no memory for the table";
+	sites = (struct site *)table;
+	return NULL;
+}
+
+static void say_why_not(const char *why_not)
+{
+	char buf[256];
+	struct say say = say_to(STDERR_FILENO, buf, sizeof(buf));
+
+	say_text(&say, "llfree: LLFREE_PROFILE=1: no call sites: ");
+	say_text(&say, why_not);
+	say_char(&say, '\n');
+	say_flush(&say);
+}
+
+void profile_start(void)
+{
+	const char *why_not;
+
+	busy = true;
+	why_not = walk_start();
+	if (!why_not)
+		why_not = map_sites();
+	if (!why_not) {
+		names_start();
+		pthread_atfork(before_fork, after_fork_parent,
+			       after_fork_child);
+	}
+	busy = false;
+	if (why_not)
+		say_why_not(why_not);
+	profile_on = !why_not;
+}
+
+/* ------------------------------------------------------------------------ */
+/* The report                                                                */
+
+struct total {
+	uint64_t sites, bytes, calls;
+};
+
+static uint64_t bytes_at(size_t index, size_t kind)
+{
+	return atomic_load_explicit(&sites[index].bytes[kind],
+				    memory_order_relaxed);
+}
+
+static uint64_t calls_at(size_t index, size_t kind)
+{
+	return atomic_load_explicit(&sites[index].calls[kind],
+				    memory_order_relaxed);
+}
+
+static struct total unknown_of(size_t kind)
+{
+	return (struct total){
+		.bytes = atomic_load(&elsewhere.bytes[kind]),
+		.calls = atomic_load(&elsewhere.calls[kind]),
+	};
+}
+
+static struct total total_of(size_t kind)
+{
+	struct total total = unknown_of(kind);
+
+	for (size_t i = 0; i < SITES; i++) {
+		total.sites += calls_at(i, kind) > 0;
+		total.bytes += bytes_at(i, kind);
+		total.calls += calls_at(i, kind);
+	}
+	return total;
+}
+
+/* Places in order of bytes, then of index: the first after (bytes, index). */
+struct rank {
+	uint64_t bytes;
+	size_t index; /* SITES: none */
+};
+
+static struct rank next_rank(struct rank last, size_t kind)
+{
+	struct rank best = { .index = SITES };
+
+	for (size_t i = 0; i < SITES; i++) {
+		uint64_t bytes = bytes_at(i, kind);
+		bool later = bytes < last.bytes ||
+			     (bytes == last.bytes && i > last.index);
+
+		if (calls_at(i, kind) > 0 && later &&
+		    (best.index == SITES || bytes > best.bytes))
+			best = (struct rank){ .bytes = bytes, .index = i };
+	}
+	return best;
+}
+
+/* The walk's addresses are where calls return to: one back is in the call. */
+static void say_frame(struct say *say, uintptr_t frame)
+{
+	struct name name = names_find(frame - 1);
+
+	say_text(say, "         ");
+	if (name.function) {
+		say_text(say, name.function);
+		say_char(say, '+');
+		say_hex(say, name.function_offset);
+		say_pad(say, 44);
+	}
+	if (name.module) {
+		say_text(say, name.module);
+		say_char(say, '+');
+		say_hex(say, name.module_offset);
+	} else {
+		say_text(say, "code of no file");
+	}
+	say_char(say, '\n');
+}
+
+static void json_frame(struct say *say, uintptr_t frame)
+{
+	struct name name = names_find(frame - 1);
+
+	say_json_open(say, '{');
+	if (name.function)
+		say_json_member_string(say, "function", name.function);
+	if (name.module) {
+		say_json_member_string(say, "module", name.path);
+		say_json_member_u64(say, "offset", name.module_offset);
+	}
+	say_json_member_u64(say, "address", frame - 1);
+	say_json_close(say, '}');
+}
+
+static void say_frames(struct say *say, const struct site *site, bool json)
+{
+	size_t depth = atomic_load_explicit(&site->depth, memory_order_acquire);
+
+	for (size_t i = 0; i < depth; i++) {
+		if (json)
+			json_frame(say, site->frames[i]);
+		else
+			say_frame(say, site->frames[i]);
+	}
+}
+
+static void say_counts(struct say *say, uint64_t bytes, uint64_t calls,
+		       uint64_t whole)
+{
+	say_bytes_at(say, 19, bytes);
+	say_percent_at(say, 29, bytes, whole);
+	say_u64_at(say, 40, calls);
+	say_text(say, calls == 1 ? " call" : " calls");
+}
+
+static void say_site(struct say *say, struct rank rank, size_t number,
+		     size_t kind, uint64_t whole)
+{
+	say_u64_at(say, 6, number);
+	say_counts(say, rank.bytes, calls_at(rank.index, kind), whole);
+	say_char(say, '\n');
+	say_frames(say, &sites[rank.index], false);
+}
+
+static void json_site(struct say *say, struct rank rank, size_t kind)
+{
+	say_json_open(say, '{');
+	say_json_member_u64(say, "bytes", rank.bytes);
+	say_json_member_u64(say, "calls", calls_at(rank.index, kind));
+	say_json_key(say, "frames");
+	say_json_open(say, '[');
+	say_frames(say, &sites[rank.index], true);
+	say_json_close(say, ']');
+	say_json_close(say, '}');
+}
+
+static void say_list(struct say *say, size_t kind, size_t top, bool json,
+		     uint64_t whole)
+{
+	struct rank rank = { .bytes = UINT64_MAX, .index = SITES };
+
+	for (size_t i = 1; i <= top; i++) {
+		rank = next_rank(rank, kind);
+		if (rank.index == SITES)
+			return;
+		if (json)
+			json_site(say, rank, kind);
+		else
+			say_site(say, rank, i, kind, whole);
+	}
+}
+
+static void say_kind(struct say *say, size_t kind, size_t top)
+{
+	struct total total = total_of(kind), unknown = unknown_of(kind);
+
+	say_text(say, kind == SERVED ? "\nCall sites of memory served ("
+				     : "\nCall sites of memory passed (");
+	say_u64(say, total.sites < top ? total.sites : top);
+	say_text(say, " of ");
+	say_u64(say, total.sites);
+	say_text(say, ")\n");
+	say_list(say, kind, top, false, total.bytes);
+	if (unknown.calls == 0)
+		return;
+	say_counts(say, unknown.bytes, unknown.calls, total.bytes);
+	say_text(say, " of unknown origin (while forking, or table full)\n");
+}
+
+static void json_kind(struct say *say, size_t kind, size_t top)
+{
+	struct total total = total_of(kind), unknown = unknown_of(kind);
+
+	say_json_key(say, kind == SERVED ? "served" : "passed");
+	say_json_open(say, '{');
+	say_json_member_u64(say, "sites", total.sites);
+	say_json_member_u64(say, "bytes", total.bytes);
+	say_json_member_u64(say, "calls", total.calls);
+	say_json_member_u64(say, "unknown_bytes", unknown.bytes);
+	say_json_member_u64(say, "unknown_calls", unknown.calls);
+	say_json_key(say, "top");
+	say_json_open(say, '[');
+	say_list(say, kind, top, true, total.bytes);
+	say_json_close(say, ']');
+	say_json_close(say, '}');
+}
+
+void profile_report(struct say *say, size_t top, bool json)
+{
+	if (!profile_on)
+		return;
+	if (!json) {
+		say_kind(say, SERVED, top);
+		say_kind(say, PASSED, top);
+		return;
+	}
+	say_json_key(say, "profile");
+	say_json_open(say, '{');
+	json_kind(say, SERVED, top);
+	json_kind(say, PASSED, top);
+	say_json_close(say, '}');
+}

@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#include "preload/report/unwind.h"
+
+const char *walk_start(void)
+{
+	return "this library was built without libunwind";
+}
+
+size_t walk(uintptr_t *frames, size_t max)
+{
+	(void)frames;
+	(void)max;
+	return 0;
+}

@@ -1,0 +1,204 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/*
+ * The main heap's window, in an arena of a few trees, on a kernel that can
+ * refuse.
+ */
+#include "preload/arena/arena.h"
+#include "preload/calls/brk.h"
+#include "preload/sys/sys.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/auxv.h>
+
+#define PAGE 4096u
+#define TREE LLFREE_ALIGN
+#define TREES 8u
+#define WINDOW (2 * TREE)
+
+static bool refuse;
+
+static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
+		      off_t offset)
+{
+	return refuse ? -ENOMEM : real_mmap(addr, len, prot, flags, fd, offset);
+}
+
+static unsigned fake_cpu(void)
+{
+	return 3;
+}
+
+static const struct arena_os kernel = {
+	.mmap = fake_mmap,
+	.munmap = real_munmap,
+	.mprotect = real_mprotect,
+	.mremap = real_mremap,
+	.madvise = real_madvise,
+	.munlock = real_munlock,
+	.mincore = real_mincore,
+	.cpu = fake_cpu,
+	.alone = real_alone,
+	.give_way = real_give_way,
+};
+
+static uintptr_t base;
+
+static int start(void **state)
+{
+	struct arena_options options = {
+		.bytes = TREES * TREE,
+		.page = PAGE,
+		.cores = 2,
+		.hint = getauxval(AT_RANDOM),
+		.heap = true,
+	};
+
+	(void)state;
+	assert_true(arena_claim_start());
+	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
+	assert_int_equal(arena_range.bytes, TREES * TREE + WINDOW);
+	assert_int_equal(arena_window.bytes, WINDOW);
+	base = arena_window.base;
+	assert_int_equal(base, arena_range.base + TREES * TREE);
+	return 0;
+}
+
+static int nothing_in_use(void **state)
+{
+	struct arena_figures f;
+
+	(void)state;
+	refuse = false;
+	assert_int_equal(heap_move(base), base);
+	arena_figures(&f);
+	assert_int_equal(f.live, 0);
+	assert_int_equal(f.lost, 0);
+	assert_int_equal(f.frames * PAGE, TREES * TREE + WINDOW);
+	assert_int_equal(f.free_frames, f.frames);
+	assert_int_equal(f.fast_free, f.frames);
+	assert_int_equal(f.free_trees, TREES + 2);
+	return 0;
+}
+
+static size_t live(void)
+{
+	struct arena_figures f;
+
+	arena_figures(&f);
+	assert_int_equal(f.free_frames + f.live, f.frames);
+	assert_int_equal(f.fast_free, f.free_frames);
+	return f.live;
+}
+
+/* Nothing is online yet. */
+static void refused(void **state)
+{
+	(void)state;
+	assert_int_equal(heap_move(0), base);
+	refuse = true;
+	assert_int_equal(heap_move(base + 1), base);
+	refuse = false;
+	assert_int_equal(live(), 0);
+	assert_int_equal(heap_move(base + 1), base + 1);
+	refuse = true;
+	assert_int_equal(heap_move(base + TREE), base + TREE);
+	assert_int_equal(heap_move(base + TREE + 1), base + TREE);
+	assert_int_equal(live(), TREE / PAGE);
+}
+
+static void by_bytes(void **state)
+{
+	(void)state;
+	assert_int_equal(heap_move(base + 1), base + 1);
+	assert_int_equal(live(), 1);
+	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(live(), 1);
+	assert_int_equal(heap_move(base + PAGE + 1), base + PAGE + 1);
+	assert_int_equal(live(), 2);
+	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(live(), 1);
+	assert_int_equal(heap_move(base - 1), base + PAGE);
+	assert_int_equal(heap_move(UINTPTR_MAX), base + PAGE);
+}
+
+static void all_of_it(void **state)
+{
+	uintptr_t end = base + WINDOW;
+
+	(void)state;
+	assert_int_equal(heap_move(end + 1), base);
+	assert_int_equal(heap_move(end), end);
+	assert_int_equal(heap_move(end + 1), end);
+	assert_int_equal(live(), WINDOW / PAGE);
+	memset((char *)base, 'h', PAGE);
+	assert_int_equal(heap_move(base), base);
+	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	for (size_t i = 0; i < PAGE; i++)
+		assert_int_equal(((char *)base)[i], 0);
+}
+
+/* Regions never lie in the window, even when all else is taken. */
+static void no_regions(void **state)
+{
+	struct arena_tally tally = { 0, 0 };
+	size_t count = 0;
+	void *addr;
+
+	(void)state;
+	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	for (; arena_get(TREE / 2, false, &addr) == ROUTE_SERVE; count++)
+		assert_true((uintptr_t)addr < base);
+	assert_int_equal(count, 2 * TREES);
+	assert_int_equal(heap_move(base + WINDOW), base + WINDOW);
+	/* Neither does one grow into it. */
+	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
+	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(
+		arena_unmap(arena_range.base, TREES * TREE + PAGE, &tally), 0);
+	assert_int_equal(tally.ours, TREES * TREE + PAGE);
+	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
+}
+
+static void in_its_way(void **state)
+{
+	struct arena_tally tally = { 0, 0 };
+
+	(void)state;
+	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_true(arena_get_at(base + 3 * PAGE, PAGE));
+	assert_int_equal(heap_move(base + 4 * PAGE), base + PAGE);
+	assert_int_equal(heap_move(base + 3 * PAGE), base + 3 * PAGE);
+	assert_int_equal(arena_unmap(base + 3 * PAGE, PAGE, &tally), 0);
+	assert_int_equal(heap_move(base + 4 * PAGE), base + 4 * PAGE);
+	assert_int_equal(live(), 4);
+}
+
+/* Its run-time library owns the addresses that the arena would live at. */
+extern void __tsan_init(void) __attribute__((weak));
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_teardown(refused, nothing_in_use),
+		cmocka_unit_test_teardown(by_bytes, nothing_in_use),
+		cmocka_unit_test_teardown(all_of_it, nothing_in_use),
+		cmocka_unit_test_teardown(no_regions, nothing_in_use),
+		cmocka_unit_test_teardown(in_its_way, nothing_in_use),
+	};
+
+	if (__tsan_init) {
+		puts("1..0 # SKIP the thread sanitizer leaves no place");
+		return 0;
+	}
+	return cmocka_run_group_tests(tests, start, NULL);
+}

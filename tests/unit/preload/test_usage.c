@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+/* How much may be dirty, for different courses of what is live. */
+#include "preload/arena/usage.h"
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#define MIB 256 /* frames */
+
+/* What may be dirty of a program that has shown nothing yet, at most. */
+#define LITTLE_MIN (MIB / 2)
+#define LITTLE_MAX (4 * MIB)
+
+static int nothing(void **state)
+{
+	(void)state;
+	gauge_reset(0, 0);
+	return 0;
+}
+
+static void live(int64_t frames)
+{
+	gauge_add(0, frames, 0);
+}
+
+/* How many dirty frames would be kept now. */
+static size_t kept(void)
+{
+	size_t excess;
+
+	gauge_add(0, 0, 1 << 30);
+	excess = gauge_excess();
+	gauge_add(0, 0, -(1 << 30));
+	return (1 << 30) - excess;
+}
+
+static void grows_only(void **state)
+{
+	(void)state;
+	assert_int_equal(kept(), LITTLE_MIN);
+	live(10 * MIB);
+	assert_int_equal(kept(), LITTLE_MIN);
+	live(90 * MIB);
+	assert_int_equal(kept(), 100 * MIB / 32);
+	live(900 * MIB);
+	assert_int_equal(kept(), LITTLE_MAX);
+}
+
+static void frees_for_good(void **state)
+{
+	(void)state;
+	live(1000 * MIB);
+	assert_false(gauge_keeps(900 * MIB));
+	assert_true(gauge_keeps(4 * MIB));
+	live(-900 * MIB);
+	assert_int_equal(kept(), LITTLE_MAX);
+}
+
+/* The second time it is known to come back. */
+static void comes_and_goes(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 5; i++) {
+		live(16 * MIB);
+		assert_int_equal(gauge_keeps(16 * MIB), i > 0);
+		assert_int_equal(kept(), LITTLE_MIN);
+		live(-16 * MIB);
+		assert_int_equal(kept(), LITTLE_MIN + (i > 0 ? 16 * MIB : 0));
+	}
+}
+
+/* Never so much that live and dirty together were more than ever live. */
+static void below_the_highest(void **state)
+{
+	(void)state;
+	live(100 * MIB);
+	live(-50 * MIB);
+	live(40 * MIB);
+	assert_int_equal(kept(), 10 * MIB + 100 * MIB / 32);
+	live(-20 * MIB);
+	assert_int_equal(kept(), 30 * MIB + 100 * MIB / 32);
+	live(-70 * MIB);
+	assert_int_equal(kept(), 40 * MIB + 100 * MIB / 32);
+}
+
+/* What lies below the low of a new height does not count for it. */
+static void steps_upwards(void **state)
+{
+	(void)state;
+	for (int i = 0; i < 20; i++) {
+		live(12 * MIB);
+		live(-2 * MIB);
+	}
+	live(-100 * MIB);
+	/* 10 MiB more each time, and 2 MiB of it come back. */
+	assert_int_equal(kept(), 2 * MIB + LITTLE_MAX);
+}
+
+static void is_forgotten(void **state)
+{
+	(void)state;
+	live(100 * MIB);
+	live(-100 * MIB);
+	live(100 * MIB);
+	live(-100 * MIB);
+	gauge_forget();
+	assert_int_equal(kept(), 100 * MIB + 100 * MIB / 32);
+	gauge_forget();
+	assert_int_equal(kept(), LITTLE_MIN);
+}
+
+static void small_changes_add_up(void **state)
+{
+	(void)state;
+	for (unsigned i = 0; i < 64 * MIB; i++)
+		gauge_add(i % 200, 1, 0);
+	assert_int_equal(gauge_peak(0), 64 * MIB);
+	for (unsigned i = 0; i < 64 * MIB; i++)
+		gauge_add(i % 200, -1, 1);
+	gauge_peak(0);
+	assert_int_equal(gauge_excess(), 64 * MIB - 64 * MIB / 32);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(grows_only, nothing),
+		cmocka_unit_test_setup(frees_for_good, nothing),
+		cmocka_unit_test_setup(comes_and_goes, nothing),
+		cmocka_unit_test_setup(below_the_highest, nothing),
+		cmocka_unit_test_setup(steps_upwards, nothing),
+		cmocka_unit_test_setup(is_forgotten, nothing),
+		cmocka_unit_test_setup(small_changes_add_up, nothing),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
