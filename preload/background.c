@@ -39,16 +39,16 @@ static void sleep_for(uint64_t ms)
 	struct timespec time = { (time_t)(ms / 1000),
 				 (long)(ms % 1000) * 1000000 };
 
-	real_syscall(SYS_futex, (long)&background.stop, FUTEX_WAIT_PRIVATE, 0,
-		     ms == UPKEEP_NEVER ? 0 : (long)&time, 0, 0);
+	sys_call(SYS_futex, (long)&background.stop, FUTEX_WAIT_PRIVATE, 0,
+		 ms == HOUSEKEEPING_NEVER ? 0 : (long)&time, 0, 0);
 }
 
 static void *work(void *unused)
 {
-	real_prctl(PR_SET_NAME, (unsigned long)"llfree", 0, 0, 0);
-	__atomic_store_n(&background.tid, real_gettid(), __ATOMIC_RELEASE);
+	sys_prctl(PR_SET_NAME, (unsigned long)"llfree", 0, 0, 0);
+	__atomic_store_n(&background.tid, sys_gettid(), __ATOMIC_RELEASE);
 	while (!__atomic_load_n(&background.stop, __ATOMIC_ACQUIRE)) {
-		uint64_t ms = upkeep_turn();
+		uint64_t ms = housekeeping_step();
 
 		if (ms)
 			sleep_for(ms);
@@ -96,14 +96,14 @@ static void begin(void)
 
 	background.stop = 0;
 	background.tid = 0;
-	background.pid = real_getpid();
-	upkeep_by_thread(true);
+	background.pid = sys_getpid();
+	housekeeping_by_thread(true);
 	if (!pthread_setspecific(background.key, &background) &&
 	    !create_small()) {
 		report_background("running");
 	} else {
 		background.pid = 0;
-		upkeep_by_thread(false);
+		housekeeping_by_thread(false);
 		report_background("none could be made");
 	}
 	errno = saved;
@@ -134,9 +134,9 @@ static const char *refused(const struct config *settings)
 {
 	if (arena_state() != ARENA_READY)
 		return "nothing is served";
-	if (real_is_modest())
+	if (sandboxed())
 		return "the program is in a sandbox";
-	if (!real_clock_ms())
+	if (!sys_clock_ms())
 		return "the clock cannot be read without a system call";
 	if (!settings->stats_interval &&
 	    (!settings->decay_ms || settings->decay_ms == CONFIG_NEVER))
@@ -164,24 +164,24 @@ static bool is_gone(void)
 {
 	pid_t tid = __atomic_load_n(&background.tid, __ATOMIC_ACQUIRE);
 
-	return tid && real_syscall(SYS_tgkill, background.pid, tid, 0, 0, 0,
-				   0) == -ESRCH;
+	return tid &&
+	       sys_call(SYS_tgkill, background.pid, tid, 0, 0, 0, 0) == -ESRCH;
 }
 
 /* After vfork it is the parent's, and stays. */
 void background_stop(const char *why)
 {
-	if (!background.pid || background.pid != real_getpid())
+	if (!background.pid || background.pid != sys_getpid())
 		return;
 	background.create = NULL;
 	report_background(why);
 	__atomic_store_n(&background.stop, 1, __ATOMIC_RELEASE);
-	real_syscall(SYS_futex, (long)&background.stop, FUTEX_WAKE_PRIVATE, 1,
-		     0, 0, 0);
+	sys_call(SYS_futex, (long)&background.stop, FUTEX_WAKE_PRIVATE, 1, 0, 0,
+		 0);
 	for (unsigned tries = 0; !is_gone() && tries < STOP_TRIES; tries++)
-		real_give_way(tries);
+		sys_yield(tries);
 	background.pid = 0;
-	upkeep_by_thread(false);
+	housekeeping_by_thread(false);
 }
 
 /* Once there were more threads, we do not ask again. */
@@ -190,12 +190,12 @@ bool background_alone(void)
 	static bool more;
 	size_t threads;
 
-	if (real_alone())
+	if (sys_single_threaded())
 		return true;
-	if (!background.pid || real_is_modest() ||
+	if (!background.pid || sandboxed() ||
 	    __atomic_load_n(&more, __ATOMIC_RELAXED))
 		return false;
-	threads = real_threads();
+	threads = sys_count_threads();
 	if (threads > 2)
 		__atomic_store_n(&more, true, __ATOMIC_RELAXED);
 	return threads == 2;
@@ -206,7 +206,7 @@ void background_forked(void)
 	if (!background.pid)
 		return;
 	background.pid = 0;
-	upkeep_by_thread(false);
+	housekeeping_by_thread(false);
 	report_background("not in this child of fork");
 }
 

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * LLFREE_BACKGROUND: a thread that does what upkeep.h is about when its time has
+ * LLFREE_BACKGROUND: a thread that does what housekeeping.h is about when its time has
  * come, also while the program makes no calls. It sleeps in between, without a
  * call of the program having to wake it: until the next round is due, or longer
  * when nothing was dirty.

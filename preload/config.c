@@ -362,7 +362,7 @@ const char *config_name(size_t index)
 /* Showing                                                                   */
 
 /* As it would be written in the environment. */
-static void say_size(struct say *say, uint64_t bytes)
+static void print_size(struct print *out, uint64_t bytes)
 {
 	static const char suffixes[] = "KMGT";
 	unsigned unit = 0;
@@ -371,144 +371,144 @@ static void say_size(struct say *say, uint64_t bytes)
 		bytes /= 1024;
 		unit++;
 	}
-	say_u64(say, bytes);
+	print_u64(out, bytes);
 	if (unit > 0)
-		say_char(say, suffixes[unit - 1]);
+		print_char(out, suffixes[unit - 1]);
 }
 
-static void say_choices(struct say *say, const struct setting *s)
+static void print_choices(struct print *out, const struct setting *s)
 {
 	for (size_t i = 0; s->choices[i]; i++) {
 		if (i > 0)
-			say_text(say, s->choices[i + 1] ? ", " : " or ");
-		say_text(say, s->choices[i]);
+			print_text(out, s->choices[i + 1] ? ", " : " or ");
+		print_text(out, s->choices[i]);
 	}
 }
 
-static void say_accepts(struct say *say, const struct setting *s)
+static void print_accepts(struct print *out, const struct setting *s)
 {
 	switch (s->kind) {
 	case SWITCH:
-		say_text(say, "0 or 1");
+		print_text(out, "0 or 1");
 		break;
 	case CHOICE:
-		say_choices(say, s);
+		print_choices(out, s);
 		break;
 	case NUMBER:
 	case TIME:
-		say_text(say, "a number from ");
-		say_u64(say, s->min);
-		say_text(say, " to ");
-		say_u64(say, s->max);
+		print_text(out, "a number from ");
+		print_u64(out, s->min);
+		print_text(out, " to ");
+		print_u64(out, s->max);
 		if (s->kind == TIME)
-			say_text(say, ", or -1 for never");
+			print_text(out, ", or -1 for never");
 		break;
 	case SIZE:
-		say_text(say, "a size from ");
-		say_size(say, s->min);
-		say_text(say, " to ");
-		say_size(say, s->max);
+		print_text(out, "a size from ");
+		print_size(out, s->min);
+		print_text(out, " to ");
+		print_size(out, s->max);
 		break;
 	case PATTERN:
-		say_text(say, "a path; %p is the process, %n the program, "
-			      "%% a percent sign");
+		print_text(out, "a path; %p is the process, %n the program, "
+				"%% a percent sign");
 		break;
 	}
 }
 
-void config_accepts(struct say *say, const char *name)
+void config_accepts(struct print *out, const char *name)
 {
-	say_accepts(say, find(name));
+	print_accepts(out, find(name));
 }
 
-static void say_value(struct say *say, const struct config *settings,
-		      const struct setting *s)
+static void print_value(struct print *out, const struct config *settings,
+			const struct setting *s)
 {
 	switch (s->kind) {
 	case CHOICE:
-		say_text(say, s->choices[number_in(settings, s)]);
+		print_text(out, s->choices[number_in(settings, s)]);
 		break;
 	case SWITCH:
 	case NUMBER:
-		say_u64(say, number_in(settings, s));
+		print_u64(out, number_in(settings, s));
 		break;
 	case TIME:
-		say_i64(say, (int64_t)number_in(settings, s));
+		print_i64(out, (int64_t)number_in(settings, s));
 		break;
 	case SIZE:
-		say_size(say, number_in(settings, s));
+		print_size(out, number_in(settings, s));
 		break;
 	case PATTERN:
-		say_text(say, text_in(settings, s));
+		print_text(out, text_in(settings, s));
 		break;
 	}
 }
 
-void config_dump(struct say *say, const struct config *settings)
+void config_dump(struct print *out, const struct config *settings)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
-		say_text(say, "  ");
-		say_text(say, settings_table[i].name);
-		say_char(say, '=');
-		say_value(say, settings, &settings_table[i]);
-		say_char(say, '\n');
+		print_text(out, "  ");
+		print_text(out, settings_table[i].name);
+		print_char(out, '=');
+		print_value(out, settings, &settings_table[i]);
+		print_char(out, '\n');
 	}
 }
 
-void config_dump_json(struct say *say, const struct config *settings)
+void config_dump_json(struct print *out, const struct config *settings)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings_table[i];
 
-		say_json_key(say, s->key);
+		print_json_key(out, s->key);
 		if (s->kind == PATTERN)
-			say_json_string(say, text_in(settings, s));
+			print_json_string(out, text_in(settings, s));
 		else if (s->kind == CHOICE)
-			say_json_string(say,
-					s->choices[number_in(settings, s)]);
+			print_json_string(out,
+					  s->choices[number_in(settings, s)]);
 		else if (s->kind == SWITCH)
-			say_json_bool(say, number_in(settings, s));
+			print_json_bool(out, number_in(settings, s));
 		else if (s->kind == TIME)
-			say_json_i64(say, (int64_t)number_in(settings, s));
+			print_json_i64(out, (int64_t)number_in(settings, s));
 		else
-			say_json_u64(say, number_in(settings, s));
+			print_json_u64(out, number_in(settings, s));
 	}
 }
 
-void config_help(struct say *say)
+void config_help(struct print *out)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
 		const struct setting *s = &settings_table[i];
 
-		say_text(say, s->name);
-		say_char(say, '=');
-		say_text(say, s->fallback);
-		say_text(say, "\n    ");
-		say_text(say, s->help);
-		say_text(say, "\n    Accepted: ");
-		say_accepts(say, s);
-		say_char(say, '\n');
+		print_text(out, s->name);
+		print_char(out, '=');
+		print_text(out, s->fallback);
+		print_text(out, "\n    ");
+		print_text(out, s->help);
+		print_text(out, "\n    Accepted: ");
+		print_accepts(out, s);
+		print_char(out, '\n');
 	}
 }
 
 bool config_stats_path(const struct config *settings, int64_t pid, char *buf,
 		       size_t cap)
 {
-	struct say say = say_to(SAY_BUFFER, buf, cap);
+	struct print out = print_to(PRINT_BUFFER, buf, cap);
 	const char *at = settings->stats_file;
 
 	for (; *at; at++) {
 		if (*at != '%')
-			say_char(&say, *at);
+			print_char(&out, *at);
 		else if (*++at == 'p')
-			say_i64(&say, pid);
+			print_i64(&out, pid);
 		else if (*at == 'n')
-			say_text(&say, settings->program);
+			print_text(&out, settings->program);
 		else
-			say_char(&say, '%');
+			print_char(&out, '%');
 	}
-	say_char(&say, '\0');
-	return !say.failed;
+	print_char(&out, '\0');
+	return !out.failed;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -536,30 +536,30 @@ static const char *env_value(char *const *env, const char *name)
 }
 
 /* A stranger's text, so that it stays on one line of bearable length. */
-static void say_quoted(struct say *say, const char *text, char end)
+static void print_quoted(struct print *out, const char *text, char end)
 {
 	size_t i;
 
 	for (i = 0; i < 80 && text[i] != '\0' && text[i] != end; i++)
-		say_char(say, (unsigned char)text[i] < 0x20 ? '?' : text[i]);
+		print_char(out, (unsigned char)text[i] < 0x20 ? '?' : text[i]);
 	if (text[i] != '\0' && text[i] != end)
-		say_text(say, "...");
+		print_text(out, "...");
 }
 
-static void complain_value(struct say *say, const struct setting *s,
+static void complain_value(struct print *out, const struct setting *s,
 			   const char *value)
 {
-	say_text(say, "llfree: ");
-	say_text(say, s->name);
-	say_char(say, '=');
-	say_quoted(say, value, '\0');
-	say_text(say, ": not accepted, must be ");
-	say_accepts(say, s);
+	print_text(out, "llfree: ");
+	print_text(out, s->name);
+	print_char(out, '=');
+	print_quoted(out, value, '\0');
+	print_text(out, ": not accepted, must be ");
+	print_accepts(out, s);
 	if (s->fallback[0] != '\0') {
-		say_text(say, "; using ");
-		say_text(say, s->fallback);
+		print_text(out, "; using ");
+		print_text(out, s->fallback);
 	}
-	say_char(say, '\n');
+	print_char(out, '\n');
 }
 
 static bool known_entry(const char *entry)
@@ -570,18 +570,18 @@ static bool known_entry(const char *entry)
 	return false;
 }
 
-static void complain_unknown(struct say *say, char *const *env)
+static void complain_unknown(struct print *out, char *const *env)
 {
 	for (; *env; env++) {
 		if (strncmp(*env, PREFIX, PREFIX_LEN) != 0 || known_entry(*env))
 			continue;
-		say_text(say, "llfree: ");
-		say_quoted(say, *env, '=');
-		say_text(say, ": no such setting\n");
+		print_text(out, "llfree: ");
+		print_quoted(out, *env, '=');
+		print_text(out, ": no such setting\n");
 	}
 }
 
-void config_read(struct config *settings, char *const *env, struct say *say)
+void config_read(struct config *settings, char *const *env, struct print *out)
 {
 	config_defaults(settings);
 	for (size_t i = 0; i < SETTINGS; i++) {
@@ -589,10 +589,10 @@ void config_read(struct config *settings, char *const *env, struct say *say)
 		const char *value = env_value(env, s->name);
 
 		if (value && value[0] != '\0' && !parse(settings, s, value))
-			complain_value(say, s, value);
+			complain_value(out, s, value);
 	}
 	if (settings->verbose)
-		complain_unknown(say, env);
+		complain_unknown(out, env);
 }
 
 /*
@@ -617,33 +617,33 @@ static void early_entries(char *block, size_t len, char **entries)
 
 static size_t early_load(char *block)
 {
-	long fd = real_open("/proc/self/environ", O_RDONLY | O_CLOEXEC, 0);
+	long fd = sys_open("/proc/self/environ", O_RDONLY | O_CLOEXEC, 0);
 	size_t len = 0;
 	long n;
 
-	if (real_failed(fd))
+	if (sys_failed(fd))
 		return 0;
 	do {
-		n = real_read((int)fd, block + len, EARLY_BYTES - 1 - len);
+		n = sys_read((int)fd, block + len, EARLY_BYTES - 1 - len);
 		len += n > 0 ? (size_t)n : 0;
 	} while (n > 0 || n == -EINTR);
-	real_close((int)fd);
+	sys_close((int)fd);
 	return len;
 }
 
-static void read_early(struct config *settings, struct say *say)
+static void read_early(struct config *settings, struct print *out)
 {
 	char *entries[EARLY_ENTRIES + 1] = { NULL };
-	long block = real_mmap(NULL, EARLY_BYTES, PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long block = sys_mmap(NULL, EARLY_BYTES, PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (real_failed(block)) {
-		config_read(settings, entries, say);
+	if (sys_failed(block)) {
+		config_read(settings, entries, out);
 		return;
 	}
 	early_entries((char *)block, early_load((char *)block), entries);
-	config_read(settings, entries, say);
-	real_munmap((void *)block, EARLY_BYTES);
+	config_read(settings, entries, out);
+	sys_munmap((void *)block, EARLY_BYTES);
 }
 
 /* A copy, because programs overwrite their argv to show a state in ps. */
@@ -677,17 +677,17 @@ static void read_once(void)
 	char *const none[] = { NULL };
 	struct config fresh;
 	char buf[512];
-	struct say say = say_to(STDERR_FILENO, buf, sizeof(buf));
+	struct print out = print_to(STDERR_FILENO, buf, sizeof(buf));
 
 	if (atomic_exchange(&complained, true))
-		say = say_to(SAY_BUFFER, buf, 0);
+		out = print_to(PRINT_BUFFER, buf, 0);
 	if (getauxval(AT_SECURE))
-		config_read(&fresh, none, &say);
+		config_read(&fresh, none, &out);
 	else if (environ)
-		config_read(&fresh, environ, &say);
+		config_read(&fresh, environ, &out);
 	else
-		read_early(&fresh, &say);
-	say_flush(&say);
+		read_early(&fresh, &out);
+	print_flush(&out);
 	set_program(&fresh);
 	memcpy(&current, &fresh, sizeof(current));
 	atomic_store_explicit(&current_ready, true, memory_order_release);

@@ -85,11 +85,11 @@ bool config_stats_path(const struct config *settings, int64_t pid, char *buf,
 		       size_t cap);
 
 /* One line per setting, "  LLFREE_ARENA=64G", for LLFREE_VERBOSE=1. */
-void config_dump(struct say *say, const struct config *settings);
+void config_dump(struct print *out, const struct config *settings);
 /* The members of a JSON object: "stats": "json", … without the braces. */
-void config_dump_json(struct say *say, const struct config *settings);
+void config_dump_json(struct print *out, const struct config *settings);
 /* For people: each name, its default, what is accepted, and help. */
-void config_help(struct say *say);
+void config_help(struct print *out);
 
 /* The parts below need no environment: for llfree-run and tests. */
 
@@ -106,9 +106,9 @@ enum config_error config_set(struct config *settings, const char *name,
 /* "LLFREE_HOOK", or NULL when there is no such setting. */
 const char *config_full_name(const char *name);
 /* What `name` accepts, as in "0 or 1"; `name` must exist. */
-void config_accepts(struct say *say, const char *name);
+void config_accepts(struct print *out, const char *name);
 /* The settings in `env`, which ends with NULL; complaints to `say`. Of a name
  * that is there twice the first counts, as for getenv. */
-void config_read(struct config *settings, char *const *env, struct say *say);
+void config_read(struct config *settings, char *const *env, struct print *out);
 /* The name of setting `index`, NULL past the last. */
 const char *config_name(size_t index);

@@ -7,17 +7,17 @@
 #include "preload/sys/sys.h"
 #include "preload/report/report.h"
 
-__thread unsigned upkeep_calls;
+__thread unsigned housekeeping_calls;
 
 static struct {
 	uint64_t interval; /* milliseconds; 0: no reports */
 	uint64_t next; /* when the next one is due */
 } reports;
 
-void upkeep_start(const struct config *settings)
+void housekeeping_start(const struct config *settings)
 {
-	real_clock_start();
-	reports.next = real_clock_ms();
+	sys_clock_start();
+	reports.next = sys_clock_ms();
 	reports.interval = settings->stats_interval * 1000;
 	reports.next += reports.interval;
 }
@@ -37,23 +37,23 @@ static bool report_is_due(uint64_t now)
 static bool in_place;
 static bool *by_thread = &in_place;
 
-void upkeep_by_thread(bool does)
+void housekeeping_by_thread(bool does)
 {
 	bool *wiped;
 
-	if (does && by_thread == &in_place && (wiped = real_wiped_page()))
+	if (does && by_thread == &in_place && (wiped = sys_wiped_page()))
 		by_thread = wiped;
 	__atomic_store_n(by_thread, does, __ATOMIC_RELAXED);
 }
 
-void upkeep_look(void)
+void housekeeping_poll(void)
 {
 	uint64_t now;
 
-	upkeep_calls = 0;
+	housekeeping_calls = 0;
 	if (__atomic_load_n(by_thread, __ATOMIC_RELAXED))
 		return;
-	now = real_clock_ms();
+	now = sys_clock_ms();
 	if (!now)
 		return;
 	arena_age(now, ARENA_PURGE);
@@ -61,16 +61,16 @@ void upkeep_look(void)
 		report_now("interval");
 }
 
-uint64_t upkeep_turn(void)
+uint64_t housekeeping_step(void)
 {
-	uint64_t now = real_clock_ms();
-	uint64_t due = arena_age_turn(now);
+	uint64_t now = sys_clock_ms();
+	uint64_t due = arena_age_step(now);
 
 	if (report_is_due(now))
 		report_now("interval");
 	if (reports.interval && reports.next < due)
 		due = reports.next;
 	if (due == ARENA_NEVER)
-		return UPKEEP_NEVER;
+		return HOUSEKEEPING_NEVER;
 	return due > now ? due - now : 0;
 }

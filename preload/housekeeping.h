@@ -21,29 +21,30 @@
 #include <stdint.h>
 
 /* Once, in the constructor. */
-void upkeep_start(const struct config *settings);
+void housekeeping_start(const struct config *settings);
 
 /* Does what is due, unless a thread does. */
-void upkeep_look(void);
+void housekeeping_poll(void);
 
 /* From now on that thread does, or does no more. In a child of fork none does
  * until this is called there. */
-void upkeep_by_thread(bool does);
-/* A portion, on that thread; milliseconds until the next, or UPKEEP_NEVER. */
-#define UPKEEP_NEVER UINT64_MAX
-uint64_t upkeep_turn(void);
+void housekeeping_by_thread(bool does);
+/* A portion, on that thread; milliseconds until the next, or HOUSEKEEPING_NEVER. */
+#define HOUSEKEEPING_NEVER UINT64_MAX
+uint64_t housekeeping_step(void);
 
 /* Counts calls, and 64 KiB as one more. */
-#define UPKEEP_CALLS 8u
-extern __thread unsigned upkeep_calls;
+#define HOUSEKEEPING_CALLS 8u
+extern __thread unsigned housekeeping_calls;
 
 /* After a call that was about `len` bytes. */
-static inline void upkeep_after(size_t len)
+static inline void housekeeping_tick(size_t len)
 {
 	size_t parts = len >> 16;
 
-	upkeep_calls +=
-		1 + (unsigned)(parts < UPKEEP_CALLS ? parts : UPKEEP_CALLS);
-	if (__builtin_expect(upkeep_calls >= UPKEEP_CALLS, 0))
-		upkeep_look();
+	housekeeping_calls += 1 + (unsigned)(parts < HOUSEKEEPING_CALLS
+						     ? parts
+						     : HOUSEKEEPING_CALLS);
+	if (__builtin_expect(housekeeping_calls >= HOUSEKEEPING_CALLS, 0))
+		housekeeping_poll();
 }

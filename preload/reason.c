@@ -22,106 +22,106 @@
 	(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | \
 	 MAP_POPULATE | MAP_NONBLOCK | MAP_DENYWRITE | MAP_EXECUTABLE)
 
-static enum route by_kind(int flags)
+static enum reason by_kind(int flags)
 {
 	if (!(flags & MAP_ANONYMOUS))
-		return ROUTE_FILE;
+		return REASON_FILE;
 	switch (flags & MAP_TYPE) {
 	case MAP_PRIVATE:
-		return ROUTE_SERVE;
+		return REASON_NONE;
 	case MAP_SHARED:
 	case MAP_SHARED_VALIDATE:
-		return ROUTE_SHARED;
+		return REASON_SHARED;
 	default:
-		return ROUTE_INVALID;
+		return REASON_INVALID;
 	}
 }
 
-static enum route by_protection(int prot)
+static enum reason by_protection(int prot)
 {
 	if (prot == (PROT_READ | PROT_WRITE))
-		return ROUTE_SERVE;
+		return REASON_NONE;
 	if (prot == PROT_NONE)
-		return ROUTE_PROT_NONE;
-	return prot & PROT_EXEC ? ROUTE_EXECUTABLE : ROUTE_NOT_WRITABLE;
+		return REASON_PROT_NONE;
+	return prot & PROT_EXEC ? REASON_EXECUTABLE : REASON_NOT_WRITABLE;
 }
 
-static enum route by_flags(const void *addr, int flags)
+static enum reason by_flags(const void *addr, int flags)
 {
 	if (flags & (MAP_FIXED | MAP_FIXED_NOREPLACE))
-		return ROUTE_FIXED;
+		return REASON_FIXED;
 	if (addr)
-		return ROUTE_HINT;
+		return REASON_HINT;
 	if (flags & MAP_HUGETLB)
-		return ROUTE_HUGETLB;
+		return REASON_HUGETLB;
 	if (flags & MAP_GROWSDOWN)
-		return ROUTE_GROWSDOWN;
+		return REASON_GROWSDOWN;
 	if (flags & FLAGS_LOW)
-		return ROUTE_LOW;
+		return REASON_LOW;
 	if (flags & MAP_LOCKED)
-		return ROUTE_LOCKED;
-	return flags & ~FLAGS_HARMLESS ? ROUTE_FLAGS : ROUTE_SERVE;
+		return REASON_LOCKED;
+	return flags & ~FLAGS_HARMLESS ? REASON_FLAGS : REASON_NONE;
 }
 
-static enum route first_of(enum route a, enum route b)
+static enum reason first_of(enum reason a, enum reason b)
 {
-	return a == ROUTE_SERVE ? b : a;
+	return a == REASON_NONE ? b : a;
 }
 
-enum route route_mmap(const void *addr, size_t len, int prot, int flags,
-		      off_t offset, size_t page, size_t max)
+enum reason reason_to_pass(const void *addr, size_t len, int prot, int flags,
+			   off_t offset, size_t page, size_t max)
 {
-	enum route route;
+	enum reason why;
 
 	if (len == 0 || len > PTRDIFF_MAX || (size_t)offset & (page - 1))
-		return ROUTE_INVALID;
-	route = first_of(by_kind(flags), by_protection(prot));
-	route = first_of(route, by_flags(addr, flags));
-	return first_of(route, len > max ? ROUTE_TOO_LARGE : ROUTE_SERVE);
+		return REASON_INVALID;
+	why = first_of(by_kind(flags), by_protection(prot));
+	why = first_of(why, by_flags(addr, flags));
+	return first_of(why, len > max ? REASON_TOO_LARGE : REASON_NONE);
 }
 
 static const struct {
 	const char *key;
 	const char *text;
 	bool servable;
-} names[ROUTE_COUNT] = {
-	[ROUTE_SERVE] = { "served", "served", false },
-	[ROUTE_INVALID] = { "invalid", "bad arguments", false },
-	[ROUTE_FILE] = { "file", "a file is mapped", false },
-	[ROUTE_SHARED] = { "shared", "shared between processes", false },
-	[ROUTE_PROT_NONE] = { "prot_none", "reserved without access", false },
-	[ROUTE_EXECUTABLE] = { "executable", "executable", false },
-	[ROUTE_NOT_WRITABLE] = { "not_writable", "not writable", false },
-	[ROUTE_FIXED] = { "fixed", "at a fixed address", false },
-	[ROUTE_HINT] = { "hint", "near an address asked for", false },
-	[ROUTE_HUGETLB] = { "hugetlb", "from the huge-page pool", false },
-	[ROUTE_GROWSDOWN] = { "growsdown", "grows downwards", false },
-	[ROUTE_LOW] = { "low", "in the low 2 GiB", false },
-	[ROUTE_LOCKED] = { "locked", "locked in memory", false },
-	[ROUTE_FLAGS] = { "flags", "other flags", false },
-	[ROUTE_TOO_LARGE] = { "too_large", "above LLFREE_MAX_REGION", true },
-	[ROUTE_EARLY] = { "early", "while setting up", true },
-	[ROUTE_OFF] = { "off", "no arena in this process", true },
-	[ROUTE_LOCK_ALL] = { "lock_all", "after mlockall", false },
-	[ROUTE_MAX] = { "max", "refused, above LLFREE_MAX", true },
-	[ROUTE_ARENA_FULL] = { "arena_full", "arena full", true },
-	[ROUTE_KERNEL_REFUSED] = { "kernel_refused", "arena could not grow",
-				   true },
-	[ROUTE_OUTSIDE] = { "outside", "moves memory of the kernel", false },
-	[ROUTE_HEAP_FULL] = { "heap_full", "no room behind the heap", false },
+} names[REASON_COUNT] = {
+	[REASON_NONE] = { "served", "served", false },
+	[REASON_INVALID] = { "invalid", "bad arguments", false },
+	[REASON_FILE] = { "file", "a file is mapped", false },
+	[REASON_SHARED] = { "shared", "shared between processes", false },
+	[REASON_PROT_NONE] = { "prot_none", "reserved without access", false },
+	[REASON_EXECUTABLE] = { "executable", "executable", false },
+	[REASON_NOT_WRITABLE] = { "not_writable", "not writable", false },
+	[REASON_FIXED] = { "fixed", "at a fixed address", false },
+	[REASON_HINT] = { "hint", "near an address asked for", false },
+	[REASON_HUGETLB] = { "hugetlb", "from the huge-page pool", false },
+	[REASON_GROWSDOWN] = { "growsdown", "grows downwards", false },
+	[REASON_LOW] = { "low", "in the low 2 GiB", false },
+	[REASON_LOCKED] = { "locked", "locked in memory", false },
+	[REASON_FLAGS] = { "flags", "other flags", false },
+	[REASON_TOO_LARGE] = { "too_large", "above LLFREE_MAX_REGION", true },
+	[REASON_EARLY] = { "early", "while setting up", true },
+	[REASON_OFF] = { "off", "no arena in this process", true },
+	[REASON_LOCK_ALL] = { "lock_all", "after mlockall", false },
+	[REASON_MAX] = { "max", "refused, above LLFREE_MAX", true },
+	[REASON_ARENA_FULL] = { "arena_full", "arena full", true },
+	[REASON_KERNEL_REFUSED] = { "kernel_refused", "arena could not grow",
+				    true },
+	[REASON_OUTSIDE] = { "outside", "moves memory of the kernel", false },
+	[REASON_HEAP_FULL] = { "heap_full", "no room behind the heap", false },
 };
 
-const char *route_key(enum route route)
+const char *reason_key(enum reason why)
 {
-	return names[route].key;
+	return names[why].key;
 }
 
-const char *route_text(enum route route)
+const char *reason_text(enum reason why)
 {
-	return names[route].text;
+	return names[why].text;
 }
 
-bool route_is_servable(enum route route)
+bool reason_is_servable(enum reason why)
 {
-	return names[route].servable;
+	return names[why].servable;
 }

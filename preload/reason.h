@@ -15,47 +15,47 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum route {
-	ROUTE_SERVE,
+enum reason {
+	REASON_NONE,
 	/* By the arguments; of several reasons the first one counts. */
-	ROUTE_INVALID, /* the kernel will refuse it */
-	ROUTE_FILE,
-	ROUTE_SHARED,
-	ROUTE_PROT_NONE,
-	ROUTE_EXECUTABLE,
-	ROUTE_NOT_WRITABLE,
-	ROUTE_FIXED,
-	ROUTE_HINT,
-	ROUTE_HUGETLB,
-	ROUTE_GROWSDOWN,
-	ROUTE_LOW,
-	ROUTE_LOCKED,
-	ROUTE_FLAGS, /* some other flag that changes what is mapped */
-	ROUTE_TOO_LARGE,
+	REASON_INVALID, /* the kernel will refuse it */
+	REASON_FILE,
+	REASON_SHARED,
+	REASON_PROT_NONE,
+	REASON_EXECUTABLE,
+	REASON_NOT_WRITABLE,
+	REASON_FIXED,
+	REASON_HINT,
+	REASON_HUGETLB,
+	REASON_GROWSDOWN,
+	REASON_LOW,
+	REASON_LOCKED,
+	REASON_FLAGS, /* some other flag that changes what is mapped */
+	REASON_TOO_LARGE,
 	/* By the state of things. */
-	ROUTE_EARLY, /* while the arena was being set up */
-	ROUTE_OFF, /* no arena in this process */
-	ROUTE_LOCK_ALL, /* after mlockall(MCL_FUTURE) */
-	ROUTE_MAX, /* refused: LLFREE_MAX bytes would be exceeded */
-	ROUTE_ARENA_FULL,
-	ROUTE_KERNEL_REFUSED, /* no memory to bring the arena's part online */
-	ROUTE_OUTSIDE, /* mremap of memory that the kernel gave */
-	ROUTE_HEAP_FULL, /* brk: no room behind the heap, or its limit */
-	ROUTE_COUNT
+	REASON_EARLY, /* while the arena was being set up */
+	REASON_OFF, /* no arena in this process */
+	REASON_LOCK_ALL, /* after mlockall(MCL_FUTURE) */
+	REASON_MAX, /* refused: LLFREE_MAX bytes would be exceeded */
+	REASON_ARENA_FULL,
+	REASON_KERNEL_REFUSED, /* no memory to bring the arena's part online */
+	REASON_OUTSIDE, /* mremap of memory that the kernel gave */
+	REASON_HEAP_FULL, /* brk: no room behind the heap, or its limit */
+	REASON_COUNT
 };
 
 /*
  * For mmap with these arguments. `page` is the kernel's page size, `max` the
  * longest region to serve, both in bytes.
  */
-enum route route_mmap(const void *addr, size_t len, int prot, int flags,
-		      off_t offset, size_t page, size_t max);
+enum reason reason_to_pass(const void *addr, size_t len, int prot, int flags,
+			   off_t offset, size_t page, size_t max);
 
 /* The key in the JSON report, as in "prot_none"; and a line for people. */
-const char *route_key(enum route route);
-const char *route_text(enum route route);
+const char *reason_key(enum reason why);
+const char *reason_text(enum reason why);
 
 /* Whether what was passed for that reason is memory that the arena is for: with
  * other settings, or at another time, it would have been served. Not what the
  * heap lacks, for which malloc asks elsewhere. */
-bool route_is_servable(enum route route);
+bool reason_is_servable(enum reason why);

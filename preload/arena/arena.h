@@ -25,7 +25,7 @@
  * none until it serves again, where the kernel has no room for one more.
  *
  * All functions may run beside each other on any thread and in signal
- * handlers; none locks, allocates or touches errno. None waits but arena_claim,
+ * handlers; none locks, allocates or touches errno. None waits but arena_detach,
  * for some milliseconds at most, and what needs frames that the background
  * thread has borrowed, for the fraction of one until it returns them. A thread
  * that never goes on keeps the frames it was about to hand out or to free.
@@ -54,7 +54,7 @@ struct arena_os {
 	long (*mincore)(void *addr, size_t len, unsigned char *vec);
 	unsigned (*cpu)(void);
 	bool (*alone)(void); /* no other thread is there */
-	void (*give_way)(unsigned tries); /* to threads that go on */
+	void (*yield)(unsigned tries); /* to threads that go on */
 };
 
 struct arena_options {
@@ -83,7 +83,7 @@ extern struct arena_range arena_range;
 
 /* The part of it at its end that only the main heap grows into (heap.h); all
  * other calls do with it as with the rest. Empty without one. */
-extern struct arena_range arena_window;
+extern struct arena_range arena_heap_zone;
 
 /* The allocators' own data, outside. */
 extern struct arena_range arena_data;
@@ -93,7 +93,7 @@ const struct arena_os *arena_kernel(void); /* once it is ready */
 
 /* Sets up, once: of several callers one does it, the others go on without.
  * True for the one. */
-bool arena_claim_start(void);
+bool arena_start_once(void);
 enum arena_state arena_start(const struct arena_os *os,
 			     const struct arena_options *options);
 /* Instead of arena_start: there will be none. */
@@ -133,10 +133,10 @@ bool arena_is_live(uintptr_t addr, size_t len, unsigned without);
 /* Serving */
 
 /*
- * `len` zeroed bytes, for the program: ROUTE_SERVE and *addr, or the reason
+ * `len` zeroed bytes, for the program: REASON_NONE and *addr, or the reason
  * why not. Aligned to 2 MiB from that length on.
  */
-enum route arena_get(size_t len, bool populate, void **addr);
+enum reason arena_get(size_t len, bool populate, void **addr);
 
 /* The same, exactly at `addr`; or false. */
 bool arena_get_at(uintptr_t addr, size_t len);
@@ -146,8 +146,8 @@ bool arena_get_at(uintptr_t addr, size_t len);
  * these hold anything, or, for FILL_CLEAN, zeros without a page resident.
  */
 enum fill { FILL_ZERO, FILL_CLEAN, FILL_ANY };
-enum route arena_get_for(size_t len, size_t head, enum fill fill,
-			 uintptr_t *addr);
+enum reason arena_get_for(size_t len, size_t head, enum fill fill,
+			  uintptr_t *addr);
 
 /* What is left in frames that are freed: LEAVE_CLEAN if no page is resident. */
 enum leave { LEAVE_DIRTY, LEAVE_CLEAN };
@@ -176,38 +176,39 @@ void arena_alter(uintptr_t addr, size_t len, enum mark mark);
 /* Memory of ours that to the program is one may be several mappings: what is
  * at `addr` begins one of its own; the length of the first of [addr, addr +
  * len), which may be shorter than that really is. */
-void arena_seam(uintptr_t addr);
-size_t arena_piece(uintptr_t addr, size_t len);
+void arena_vma_starts(uintptr_t addr);
+size_t arena_vma_length(uintptr_t addr, size_t len);
 
 /*
  * Before something is mapped over [addr, addr + len), and again after: makes
  * what is ours there the program's, and altered; trees that are not ours yet
  * never will be. Nothing if nothing can be mapped there. What is on its way in another thread is waited for a moment.
  * When the kernel fails to map it,
- * arena_claim_undo frees what was free before, and maps afresh what the kernel
+ * arena_reattach frees what was free before, and maps afresh what the kernel
  * has taken away nevertheless. `mapped`: a part of it may be mapped there.
  */
-#define ARENA_CLAIMS 8
-struct arena_claims {
+#define ARENA_DETACHED_MOST 8
+struct arena_detached {
 	uintptr_t addr;
 	size_t len;
 	size_t count;
-	struct arena_part holes[ARENA_CLAIMS]; /* more of them stay claimed */
-	bool altered[ARENA_CLAIMS]; /* before */
+	struct arena_part
+		holes[ARENA_DETACHED_MOST]; /* more of them stay claimed */
+	bool altered[ARENA_DETACHED_MOST]; /* before */
 };
-struct arena_claims arena_claim(uintptr_t addr, size_t len);
-void arena_claim_undo(const struct arena_claims *claims, bool mapped);
+struct arena_detached arena_detach(uintptr_t addr, size_t len);
+void arena_reattach(const struct arena_detached *detached, bool mapped);
 
 /* After the kernel may have taken mappings in the range away: live frames there
  * are free then; where something is mapped nothing happens. */
-void arena_refill(uintptr_t addr, size_t len);
+void arena_reclaim_unmapped(uintptr_t addr, size_t len);
 
-/* As arena_refill from `addr` on, as far as nothing is mapped; its length. */
-size_t arena_refill_hole(uintptr_t addr);
+/* As arena_reclaim_unmapped from `addr` on, as far as nothing is mapped; its length. */
+size_t arena_reclaim_hole(uintptr_t addr);
 
 /* The same for MAP_FIXED_NOREPLACE, if all of the range is free memory of the
- * arena: then claims.count is not 0. */
-struct arena_claims arena_claim_free(uintptr_t addr, size_t len);
+ * arena: then detached.count is not 0. */
+struct arena_detached arena_detach_free(uintptr_t addr, size_t len);
 
 /*
  * MAP_FIXED of memory of the kind that is served, over any of ours: 0, -errno,
@@ -249,12 +250,12 @@ void arena_age(uint64_t now, size_t budget);
 /* The same by a thread that does nothing else, and of which there is one: a
  * huge frame at most. When to call again, `now` for at once. It also reaches
  * the heap's window. */
-uint64_t arena_age_turn(uint64_t now);
+uint64_t arena_age_step(uint64_t now);
 
 /* Between these two that thread has no frame borrowed: around a fork, and while
  * figures are to be exact. They nest. */
-void arena_hold(void);
-void arena_release(void);
+void arena_quiesce(void);
+void arena_resume(void);
 
 /* In a child of fork, as early as can be: what other threads were bringing
  * online is in the hands of no one. */
@@ -265,14 +266,14 @@ void arena_forget_threads(void);
 void arena_forked(void);
 
 /* For the report; sizes in frames, exact when no one else is at work. */
-struct arena_figures {
+struct arena_snapshot {
 	size_t frames, online, trees;
 	size_t live, live_peak, inherited, dirty, resident;
-	size_t lost; /* neither live nor free: someone else's, or on the way */
+	size_t leaked; /* neither live nor free: someone else's, or on the way */
 	size_t free_frames, free_huge, free_trees; /* exact scan */
 	size_t fast_free; /* the allocator's own counters */
 	size_t claimed; /* which threads that are gone had counted down */
 	size_t per_huge[9]; /* huge frames with none free, 1/8, ... all free */
 	llfree_counters_t counters; /* of this process */
 };
-void arena_figures(struct arena_figures *figures);
+void arena_snapshot(struct arena_snapshot *figures);

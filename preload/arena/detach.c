@@ -17,7 +17,7 @@ void arena_alter(uintptr_t addr, size_t len, enum mark mark)
 		if (part.kind == PART_KERNEL)
 			continue;
 		s = span_of(at, part.len);
-		if (stats_on && mark == MARK_ALTERED)
+		if (stats_on && mark == MARK_REMAP_BEFORE_USE)
 			stats_count(STAT_FRAMES_ALTERED,
 				    s.count - mark_count(arena.marks, mark, s));
 		mark_set(arena.marks, mark, s);
@@ -61,7 +61,7 @@ static bool claim_frames(struct span s)
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
 	mark_set(arena.marks, MARK_LIVE, s);
 	limit_force(s.count);
-	gauge_change((int64_t)s.count, -(int64_t)dirty);
+	usage_change((int64_t)s.count, -(int64_t)dirty);
 	stats_count(STAT_FRAMES_SERVED, s.count);
 	return true;
 }
@@ -78,50 +78,51 @@ static void claim_page(struct span s, unsigned *tries)
 	while (!claim_frames(s) &&
 	       mark_count(arena.marks, MARK_LIVE, s) != s.count &&
 	       ++*tries < CLAIM_TRIES)
-		if (!real_is_modest())
-			arena.os->give_way(*tries);
+		if (!sandboxed())
+			arena.os->yield(*tries);
 }
 
-static void add_claim(struct arena_claims *claims, struct arena_part hole)
+static void add_claim(struct arena_detached *detached, struct arena_part hole)
 {
 	struct span s = span_of(hole.start, hole.len);
-	size_t i = claims->count;
+	size_t i = detached->count;
 
-	if (i == ARENA_CLAIMS)
+	if (i == ARENA_DETACHED_MOST)
 		return;
-	claims->altered[i] = mark_count(arena.marks, MARK_ALTERED, s) != 0;
-	claims->holes[i] = hole;
-	claims->count++;
+	detached->altered[i] =
+		mark_count(arena.marks, MARK_REMAP_BEFORE_USE, s) != 0;
+	detached->holes[i] = hole;
+	detached->count++;
 }
 
-static void claim_hole(struct arena_claims *claims, struct arena_part hole,
+static void claim_hole(struct arena_detached *detached, struct arena_part hole,
 		       unsigned *tries)
 {
 	struct span s = span_of(hole.start, hole.len);
 	size_t page = arena.page_frames;
 
 	if (claim_frames(s)) {
-		add_claim(claims, hole);
+		add_claim(detached, hole);
 		return;
 	}
 	for (size_t i = 0; i < s.count; i += page)
 		claim_page(span(s.first + i, page), tries);
 }
 
-static struct arena_claims claim_holes(uintptr_t addr, size_t len)
+static struct arena_detached claim_holes(uintptr_t addr, size_t len)
 {
-	struct arena_claims claims = { .addr = addr, .len = len };
+	struct arena_detached detached = { .addr = addr, .len = len };
 	struct arena_part part;
 	unsigned tries = 0;
 
 	for (uintptr_t at = addr; at < addr + len; at += part.len) {
 		part = arena_part(at, addr + len);
 		if (part.kind == PART_HOLE)
-			claim_hole(&claims, part, &tries);
+			claim_hole(&detached, part, &tries);
 		else if (part.kind == PART_KERNEL)
-			arena_disown(at, part.len);
+			arena_unavailable(at, part.len);
 	}
-	return claims;
+	return detached;
 }
 
 /* Whether the address space has such a range at all: what is mapped there is
@@ -129,7 +130,7 @@ static struct arena_claims claim_holes(uintptr_t addr, size_t len)
  * has; beyond, that place is in what is asked for, so nothing gets mapped. */
 static bool is_range(uintptr_t addr, size_t len)
 {
-	uintptr_t mapped = real_stack(), end = addr + len;
+	uintptr_t mapped = sys_stack(), end = addr + len;
 	uintptr_t start = addr < mapped ? addr : mapped;
 
 	return end <= mapped ||
@@ -147,58 +148,58 @@ static void await_trees(uintptr_t addr, size_t len)
 	end = end < base + arena_range.bytes ? end : base + arena_range.bytes;
 	addr -= (addr - base) % LLFREE_ALIGN;
 	for (; addr < end; addr += LLFREE_ALIGN)
-		while (arena_is_coming(frame_of(addr) / LLFREE_TREE_SIZE) &&
+		while (arena_is_mapping(frame_of(addr) / LLFREE_TREE_SIZE) &&
 		       ++tries < CLAIM_TRIES)
-			if (!real_is_modest())
-				arena.os->give_way(tries);
+			if (!sandboxed())
+				arena.os->yield(tries);
 }
 
-struct arena_claims arena_claim(uintptr_t addr, size_t len)
+struct arena_detached arena_detach(uintptr_t addr, size_t len)
 {
-	struct arena_claims claims = { 0 };
+	struct arena_detached detached = { 0 };
 
 	if (!arena_touches(addr, len) || !is_range(addr, len))
-		return claims;
+		return detached;
 	await_trees(addr, len);
-	claims = claim_holes(addr, len);
-	arena_alter(addr, len, MARK_ALTERED);
-	return claims;
+	detached = claim_holes(addr, len);
+	arena_alter(addr, len, MARK_REMAP_BEFORE_USE);
+	return detached;
 }
 
-struct arena_claims arena_claim_free(uintptr_t addr, size_t len)
+struct arena_detached arena_detach_free(uintptr_t addr, size_t len)
 {
-	struct arena_claims claims = { .addr = addr, .len = len };
+	struct arena_detached detached = { .addr = addr, .len = len };
 
 	if (!arena_is_free(addr, len) || !claim_frames(span_of(addr, len)))
-		return claims;
-	add_claim(&claims, arena_part(addr, addr + len));
-	arena_alter(addr, len, MARK_ALTERED);
-	return claims;
+		return detached;
+	add_claim(&detached, arena_part(addr, addr + len));
+	arena_alter(addr, len, MARK_REMAP_BEFORE_USE);
+	return detached;
 }
 
 /* Where nothing was mapped, and nothing was taken away, all is as it was: for a
  * fresh mapping there may be no room. */
-static void free_claims(const struct arena_claims *claims, bool mapped)
+static void free_claims(const struct arena_detached *detached, bool mapped)
 {
-	for (size_t i = 0; i < claims->count; i++) {
-		const struct arena_part *hole = &claims->holes[i];
+	for (size_t i = 0; i < detached->count; i++) {
+		const struct arena_part *hole = &detached->holes[i];
 		struct span s = span_of(hole->start, hole->len);
 
-		if (!mapped && !claims->altered[i] && page_is_there(s))
-			mark_clear(arena.marks, MARK_ALTERED, s);
+		if (!mapped && !detached->altered[i] && page_is_there(s))
+			mark_clear(arena.marks, MARK_REMAP_BEFORE_USE, s);
 		arena_free(hole->start, hole->len, LEAVE_DIRTY);
 	}
 }
 
-void arena_claim_undo(const struct arena_claims *claims, bool mapped)
+void arena_reattach(const struct arena_detached *detached, bool mapped)
 {
-	free_claims(claims, mapped);
-	arena_refill(claims->addr, claims->len);
+	free_claims(detached, mapped);
+	arena_reclaim_unmapped(detached->addr, detached->len);
 }
 
 long arena_map_over(uintptr_t addr, size_t len, bool populated)
 {
-	struct arena_claims claims;
+	struct arena_detached detached;
 	struct arena_part place;
 	struct span s;
 	long failed;
@@ -209,10 +210,10 @@ long arena_map_over(uintptr_t addr, size_t len, bool populated)
 	if (place.kind == PART_KERNEL || place.len != len)
 		return 1;
 	s = span_of(addr, len);
-	claims = claim_holes(addr, len);
+	detached = claim_holes(addr, len);
 	failed = page_fresh(s, READ_WRITE);
 	if (failed)
-		free_claims(&claims, false);
+		free_claims(&detached, false);
 	else if (populated)
 		page_populate(s);
 	return failed;
@@ -223,7 +224,7 @@ static bool is_hole(uintptr_t addr, size_t len)
 {
 	unsigned char resident;
 
-	return len == arena.page_frames * FRAME && !real_is_modest() &&
+	return len == arena.page_frames * FRAME && !sandboxed() &&
 	       arena.os->mincore((void *)addr, len, &resident) == -ENOMEM;
 }
 
@@ -238,9 +239,9 @@ static bool free_hole(uintptr_t addr, size_t len)
 
 	if (!failed) {
 		page_advise(span_of(addr, len));
-		seam_made(span_of(addr, len));
+		vma_mapped(span_of(addr, len));
 	} else if (failed == -ENOMEM && is_hole(addr, len)) {
-		arena_alter(addr, len, MARK_ALTERED);
+		arena_alter(addr, len, MARK_REMAP_BEFORE_USE);
 	} else {
 		return false;
 	}
@@ -267,7 +268,7 @@ static void free_holes(uintptr_t addr, size_t len)
 	}
 }
 
-void arena_refill(uintptr_t addr, size_t len)
+void arena_reclaim_unmapped(uintptr_t addr, size_t len)
 {
 	struct arena_part part;
 
@@ -286,7 +287,7 @@ static bool is_live(uintptr_t addr, size_t page)
 	       arena_part(addr, addr + page).kind == PART_LIVE;
 }
 
-size_t arena_refill_hole(uintptr_t addr)
+size_t arena_reclaim_hole(uintptr_t addr)
 {
 	size_t page = arena.page_frames * FRAME;
 	uintptr_t at = addr;

@@ -19,7 +19,7 @@
 
 /* Some tenths of a second: no thread is kept from going on for longer, unless
  * someone stopped it. */
-#define TURN_TRIES 3000u
+#define EPOCH_TRIES 3000u
 /* A hold of so many milliseconds has been forgotten: a handler has jumped out of
  * what would have ended it. */
 #define HOLD_MOST 10000u
@@ -28,14 +28,14 @@ static uint32_t turn; /* odd: it may have borrowed frames */
 static uint32_t holds;
 static uint64_t held_since; /* the thread's own */
 
-bool turn_begin(uint64_t now)
+bool epoch_begin(uint64_t now)
 {
 	__atomic_store_n(&turn, turn + 1, __ATOMIC_SEQ_CST);
 	if (!__atomic_load_n(&holds, __ATOMIC_SEQ_CST)) {
 		held_since = 0;
 		return true;
 	}
-	turn_end();
+	epoch_end();
 	if (!held_since)
 		held_since = now;
 	else if (now - held_since > HOLD_MOST)
@@ -44,12 +44,12 @@ bool turn_begin(uint64_t now)
 }
 
 /* To an even number also if someone has given up waiting. */
-void turn_end(void)
+void epoch_end(void)
 {
 	__atomic_store_n(&turn, (turn + 1) & ~1u, __ATOMIC_RELEASE);
 }
 
-uint32_t turn_now(void)
+uint32_t epoch_now(void)
 {
 	return __atomic_load_n(&turn, __ATOMIC_SEQ_CST);
 }
@@ -59,9 +59,9 @@ uint32_t turn_now(void)
  * stays out of use. */
 static void await_end(uint32_t seen, unsigned *tries)
 {
-	while (turn_now() == seen) {
-		if (++*tries < TURN_TRIES && !real_is_modest()) {
-			arena.os->give_way(*tries);
+	while (epoch_now() == seen) {
+		if (++*tries < EPOCH_TRIES && !sandboxed()) {
+			arena.os->yield(*tries);
 			continue;
 		}
 		__atomic_compare_exchange_n(&turn, &seen, seen + 1, false,
@@ -70,27 +70,27 @@ static void await_end(uint32_t seen, unsigned *tries)
 	}
 }
 
-bool turn_passed(uint32_t seen, unsigned *tries)
+bool epoch_passed(uint32_t seen, unsigned *tries)
 {
-	uint32_t now = turn_now();
+	uint32_t now = epoch_now();
 
 	if (now & 1)
 		await_end(now, tries);
-	return (seen & 1 || now != seen) && ++*tries < TURN_TRIES;
+	return (seen & 1 || now != seen) && ++*tries < EPOCH_TRIES;
 }
 
-void arena_hold(void)
+void arena_quiesce(void)
 {
 	unsigned tries = 0;
 	uint32_t now;
 
 	__atomic_fetch_add(&holds, 1, __ATOMIC_SEQ_CST);
-	now = turn_now();
+	now = epoch_now();
 	if (now & 1)
 		await_end(now, &tries);
 }
 
-void arena_release(void)
+void arena_resume(void)
 {
 	uint32_t held = __atomic_load_n(&holds, __ATOMIC_RELAXED);
 
@@ -100,7 +100,7 @@ void arena_release(void)
 		;
 }
 
-void turn_forget(void)
+void epoch_reset(void)
 {
 	turn = holds = 0;
 	held_since = 0;

@@ -23,14 +23,14 @@ enum mark {
 	MARK_LIVE, /* belongs to the program */
 	MARK_DIRTY, /* may hold something other than zeros; says nothing while
 		     * the frame is live */
-	MARK_ALTERED, /* protection, flags, advice or mapping are not ours:
+	MARK_REMAP_BEFORE_USE, /* protection, flags, advice or mapping are not ours:
 		       * needs a fresh mapping before it serves again */
-	MARK_MOVED, /* as good as new for the program, but the kernel keeps it
+	MARK_REMAP_ON_FREE, /* as good as new for the program, but the kernel keeps it
 		     * apart from its neighbours, or its pages belong to
 		     * someone else as well: fresh mapping when freed */
-	MARK_OLD, /* dirty for some time already; says nothing while the frame
+	MARK_AGED, /* dirty for some time already; says nothing while the frame
 		   * is live or not dirty, and no one relies on it */
-	MARK_SEAM, /* a mapping of the kernel's may begin here: stays while
+	MARK_VMA_START, /* a mapping of the kernel's may begin here: stays while
 		    * the frame changes hands */
 	MARK_KINDS
 };

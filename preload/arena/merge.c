@@ -7,7 +7,7 @@
  * page came to them while they differed. So what has been mapped piece by piece
  * stays in pieces, and their number is limited for a process.
  *
- * A mark says where a piece begins (MARK_SEAM), within a tree. When a tree has got some more
+ * A mark says where a piece begins (MARK_VMA_START), within a tree. When a tree has got some more
  * of them than it kept last time, each stretch of it that is free and has a
  * seam within is mapped afresh in one piece; a few are enough when all of the
  * tree is free. So there are at most twice as many pieces as there have to be
@@ -22,7 +22,7 @@
 
 /* Seams made since the tree was mended, and those that it had then. Threads
  * that change these at once may lose a change: they are estimates. */
-struct seams {
+struct vma_counts {
 	uint16_t made, kept;
 };
 
@@ -36,14 +36,14 @@ static inline void store(uint16_t *number, size_t value)
 	__atomic_store_n(number, (uint16_t)value, __ATOMIC_RELAXED);
 }
 
-static struct seams *seams_of(size_t frame)
+static struct vma_counts *counts_of(size_t frame)
 {
-	return &arena.seams[frame / LLFREE_TREE_SIZE];
+	return &arena.vmas[frame / LLFREE_TREE_SIZE];
 }
 
-size_t seam_bytes(size_t trees)
+size_t vma_bytes(size_t trees)
 {
-	return trees * sizeof(struct seams);
+	return trees * sizeof(struct vma_counts);
 }
 
 static struct span inside(struct span s)
@@ -53,23 +53,23 @@ static struct span inside(struct span s)
 
 static void made_at(size_t frame)
 {
-	struct seams *seams = seams_of(frame);
+	struct vma_counts *vmas = counts_of(frame);
 
 	if (frame % LLFREE_TREE_SIZE == 0)
 		return;
-	mark_set(arena.marks, MARK_SEAM, span(frame, 1));
-	if (load(&seams->made) < UINT16_MAX)
-		store(&seams->made, load(&seams->made) + 1u);
+	mark_set(arena.marks, MARK_VMA_START, span(frame, 1));
+	if (load(&vmas->made) < UINT16_MAX)
+		store(&vmas->made, load(&vmas->made) + 1u);
 }
 
-void seam_made(struct span s)
+void vma_mapped(struct span s)
 {
-	mark_clear(arena.marks, MARK_SEAM, inside(s));
+	mark_clear(arena.marks, MARK_VMA_START, inside(s));
 	made_at(s.first);
 	made_at(span_end(s));
 }
 
-void arena_seam(uintptr_t addr)
+void arena_vma_starts(uintptr_t addr)
 {
 	struct arena_part part = arena_place(addr, addr + 1);
 
@@ -77,7 +77,7 @@ void arena_seam(uintptr_t addr)
 		made_at(frame_of(addr));
 }
 
-size_t arena_piece(uintptr_t addr, size_t len)
+size_t arena_vma_length(uintptr_t addr, size_t len)
 {
 	struct arena_part part = arena_place(addr, addr + len);
 	struct span s = span_of(addr, part.len), rest;
@@ -86,17 +86,18 @@ size_t arena_piece(uintptr_t addr, size_t len)
 	if (part.kind == PART_KERNEL)
 		return part.len;
 	s = span_before(s, (s.first / LLFREE_TREE_SIZE + 1) * LLFREE_TREE_SIZE);
-	rest = mark_run(arena.marks, MARK_BIT(MARK_SEAM), inside(s), &seam);
+	rest = mark_run(arena.marks, MARK_BIT(MARK_VMA_START), inside(s),
+			&seam);
 	return bytes_of(span(s.first, seam ? 1 : 1 + rest.count));
 }
 
-void seam_none(struct span tree)
+void vma_tree_gone(struct span tree)
 {
-	struct seams *seams = seams_of(tree.first);
+	struct vma_counts *vmas = counts_of(tree.first);
 
-	mark_clear(arena.marks, MARK_SEAM, tree);
-	store(&seams->made, 0);
-	store(&seams->kept, 0);
+	mark_clear(arena.marks, MARK_VMA_START, tree);
+	store(&vmas->made, 0);
+	store(&vmas->kept, 0);
 }
 
 /* Frames that are free, it seems. */
@@ -110,16 +111,16 @@ static bool join(struct span s)
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
 	joined = !page_fresh(s, READ_WRITE);
 	if (joined) {
-		gauge_change(0, -(int64_t)dirty);
+		usage_change(0, -(int64_t)dirty);
 		stats_count(STAT_FRAMES_RETURNED, dirty);
 	}
 	purge_give_back(s);
 	return joined;
 }
 
-bool seam_mend(size_t tree)
+bool merge_tree(size_t tree)
 {
-	struct seams *seams = &arena.seams[tree];
+	struct vma_counts *vmas = &arena.vmas[tree];
 	struct span s = arena_tree(tree);
 	bool mended = false;
 
@@ -130,29 +131,30 @@ bool seam_mend(size_t tree)
 		struct span run =
 			mark_run(arena.marks, MARK_BIT(MARK_LIVE), s, &live);
 
-		if (!live && mark_count(arena.marks, MARK_SEAM, inside(run)))
+		if (!live &&
+		    mark_count(arena.marks, MARK_VMA_START, inside(run)))
 			mended = join(run) || mended;
 		s = span_from(s, span_end(run));
 	}
-	store(&seams->made, 0);
-	store(&seams->kept,
-	      mark_count(arena.marks, MARK_SEAM, arena_tree(tree)));
+	store(&vmas->made, 0);
+	store(&vmas->kept,
+	      mark_count(arena.marks, MARK_VMA_START, arena_tree(tree)));
 	return mended;
 }
 
 static bool is_due(size_t tree)
 {
-	size_t made = load(&arena.seams[tree].made);
+	size_t made = load(&arena.vmas[tree].made);
 
-	return made >= FEW && (made >= MANY + load(&arena.seams[tree].kept) ||
+	return made >= FEW && (made >= MANY + load(&arena.vmas[tree].kept) ||
 			       arena_tree_stats(tree).free_trees);
 }
 
-void seam_look(struct span freed)
+void merge_if_due(struct span freed)
 {
 	size_t last = (span_end(freed) - 1) / LLFREE_TREE_SIZE;
 
 	for (size_t t = freed.first / LLFREE_TREE_SIZE; t <= last; t++)
 		if (__builtin_expect(is_due(t), 0))
-			seam_mend(t);
+			merge_tree(t);
 }

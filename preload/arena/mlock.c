@@ -24,10 +24,10 @@ static bool tree_leave(size_t tree)
 	}
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
 	mark_clear(arena.marks, MARK_DIRTY, s);
-	mark_clear(arena.marks, MARK_ALTERED, s);
-	mark_clear(arena.marks, MARK_MOVED, s);
-	seam_none(s);
-	gauge_change(0, -(int64_t)dirty);
+	mark_clear(arena.marks, MARK_REMAP_BEFORE_USE, s);
+	mark_clear(arena.marks, MARK_REMAP_ON_FREE, s);
+	vma_tree_gone(s);
+	usage_change(0, -(int64_t)dirty);
 	__atomic_store_n(&arena.tree_states[tree], TREE_OFF, __ATOMIC_RELEASE);
 	arena_deallocate(s);
 	return true;
@@ -48,10 +48,10 @@ bool arena_trim(void)
 	size_t trees = purge_within_reach(0) / LLFREE_TREE_CHILDREN;
 	bool trimmed = false;
 
-	arena_hold();
+	arena_quiesce();
 	for (size_t t = 0; t < trees; t++)
-		trimmed = trim_tree(t, seam_mend) || trimmed;
-	arena_release();
+		trimmed = trim_tree(t, merge_tree) || trimmed;
+	arena_resume();
 	return trimmed;
 }
 
@@ -80,10 +80,10 @@ static bool run_close(struct span s)
 	if (!purge_borrow(s))
 		return false;
 	dirty = mark_count(arena.marks, MARK_DIRTY, s);
-	if (mark_count(arena.marks, MARK_ALTERED, s) < s.count)
+	if (mark_count(arena.marks, MARK_REMAP_BEFORE_USE, s) < s.count)
 		closed = !page_close(s);
 	if (closed)
-		gauge_change(0, -(int64_t)dirty);
+		usage_change(0, -(int64_t)dirty);
 	arena.os->munlock(address_of(s.first), bytes_of(s));
 	purge_give_back(s);
 	return closed;
@@ -108,10 +108,10 @@ static bool close_free(size_t tree)
 
 void arena_close_free(void)
 {
-	arena_hold();
+	arena_quiesce();
 	for (size_t t = 0; t < arena.trees; t++)
 		trim_tree(t, close_free);
-	arena_release();
+	arena_resume();
 }
 
 /* What could not be closed is live, or on its way to someone. */
@@ -119,8 +119,9 @@ void arena_locked(void)
 {
 	arena_close_free();
 	for (size_t t = 0; t < arena.trees; t++)
-		if (arena_tree_state(t) == TREE_ONLINE || arena_is_coming(t))
-			mark_set(arena.marks, MARK_ALTERED, arena_tree(t));
+		if (arena_tree_state(t) == TREE_ONLINE || arena_is_mapping(t))
+			mark_set(arena.marks, MARK_REMAP_BEFORE_USE,
+				 arena_tree(t));
 }
 
 bool arena_lock_all(bool all)

@@ -25,14 +25,13 @@ void page_advise(struct span s)
 
 bool page_is_there(struct span s)
 {
-	return !real_is_modest() &&
-	       !arena.os->madvise(address_of(s.first), bytes_of(s),
-				  MADV_NORMAL);
+	return !sandboxed() && !arena.os->madvise(address_of(s.first),
+						  bytes_of(s), MADV_NORMAL);
 }
 
 long page_occupy(void *addr, size_t len, int prot)
 {
-	int flags = real_is_modest() ? FRESH : FRESH | MAP_FIXED_NOREPLACE;
+	int flags = sandboxed() ? FRESH : FRESH | MAP_FIXED_NOREPLACE;
 	long at = arena.os->mmap(addr, len, prot, flags, -1, 0);
 
 	if (at == (long)addr)
@@ -46,25 +45,27 @@ long page_occupy(void *addr, size_t len, int prot)
 long page_fresh(struct span s, int prot)
 {
 	void *addr = address_of(s.first);
-	bool altered = mark_count(arena.marks, MARK_ALTERED, s) != 0;
+	bool altered = mark_count(arena.marks, MARK_REMAP_BEFORE_USE, s) != 0;
 	long at;
 
 	/* Before, so that a mark that comes with someone's later mapping over
 	 * ours is not lost. */
-	mark_clear(arena.marks, MARK_ALTERED, s);
-	mark_clear(arena.marks, MARK_MOVED, s);
+	mark_clear(arena.marks, MARK_REMAP_BEFORE_USE, s);
+	mark_clear(arena.marks, MARK_REMAP_ON_FREE, s);
 	at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED, -1, 0);
 	if (at != (long)addr) {
 		altered = altered || !page_is_there(s);
-		mark_set(arena.marks, altered ? MARK_ALTERED : MARK_MOVED, s);
+		mark_set(arena.marks,
+			 altered ? MARK_REMAP_BEFORE_USE : MARK_REMAP_ON_FREE,
+			 s);
 		return at;
 	}
 	page_advise(s);
 	mark_clear(arena.marks, MARK_DIRTY, s);
 	if (prot != READ_WRITE)
-		mark_set(arena.marks, MARK_ALTERED, s);
+		mark_set(arena.marks, MARK_REMAP_BEFORE_USE, s);
 	else
-		seam_made(s);
+		vma_mapped(s);
 	stats_count(STAT_REMAPS, 1);
 	return 0;
 }
@@ -119,7 +120,7 @@ bool page_resident(struct span s, unsigned char *resident)
 {
 	size_t step = arena.page_frames;
 
-	if (real_is_modest() ||
+	if (sandboxed() ||
 	    arena.os->mincore(address_of(s.first), bytes_of(s), resident))
 		return false;
 	for (size_t i = s.count; step > 1 && i-- > 0;)
@@ -131,7 +132,7 @@ static void zero_piece(struct span s)
 {
 	unsigned char resident[ASK_FRAMES];
 
-	if (real_is_modest() && s.count >= EMPTY_UNASKED && page_empty(s))
+	if (sandboxed() && s.count >= EMPTY_UNASKED && page_empty(s))
 		return;
 	if (s.count >= ZERO_ASK && page_resident(s, resident) &&
 	    (zero_stretches(s, resident) || page_empty(s)))

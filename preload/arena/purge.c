@@ -23,7 +23,7 @@
 #define AHEAD 64u
 
 #define DIRTY MARK_BIT(MARK_DIRTY)
-#define OLD MARK_BIT(MARK_OLD)
+#define OLD MARK_BIT(MARK_AGED)
 #define LIVE MARK_BIT(MARK_LIVE)
 
 /* Empties those of the frames, which are ours for the moment, that have all of
@@ -67,18 +67,18 @@ static llfree_request_t borrowing(void)
 	return llreq(0, CLASS_BORROWED, ll_none());
 }
 
-static frame_id_t number_in(const struct pool *pool, struct span s)
+static frame_id_t number_in(const struct zone *zone, struct span s)
 {
-	return frame_id(s.first - pool->frames.first);
+	return frame_id(s.first - zone->frames.first);
 }
 
 bool purge_borrow(struct span s)
 {
-	const struct pool *pool = arena_pool(s.first);
-	frame_id_optional_t at = frame_id_some(number_in(pool, s));
+	const struct zone *zone = zone_of(s.first);
+	frame_id_optional_t at = frame_id_some(number_in(zone, s));
 
 	if (!llfree_is_ok(
-		    llfree_get_range(pool->llfree, at, s.count, borrowing())))
+		    llfree_get_range(zone->llfree, at, s.count, borrowing())))
 		return false;
 	/* It may have left the address space before; now it cannot. */
 	if (frame_online(s.first))
@@ -89,9 +89,9 @@ bool purge_borrow(struct span s)
 
 void purge_give_back(struct span s)
 {
-	const struct pool *pool = arena_pool(s.first);
+	const struct zone *zone = zone_of(s.first);
 
-	llfree_put_range(pool->llfree, number_in(pool, s), s.count,
+	llfree_put_range(zone->llfree, number_in(zone, s), s.count,
 			 borrowing());
 }
 
@@ -108,16 +108,16 @@ static size_t purge_free(struct span s, unsigned marks, size_t wanted)
 		purged = empty_all(s);
 	if (!purged)
 		purged = empty_some(s, marks, wanted);
-	gauge_change(0, -(int64_t)purged);
+	usage_change(0, -(int64_t)purged);
 	purge_give_back(s);
 	return purged;
 }
 
 static bool is_whole(struct span huge)
 {
-	const struct pool *pool = arena_pool(huge.first);
+	const struct zone *zone = zone_of(huge.first);
 
-	return llfree_stats_at(pool->llfree, number_in(pool, huge),
+	return llfree_stats_at(zone->llfree, number_in(zone, huge),
 			       LLFREE_HUGE_ORDER)
 		       .free_huge != 0;
 }
@@ -159,7 +159,7 @@ static size_t purge_huge(size_t huge, unsigned marks, enum extent extent,
 /* The number of huge frames that may be borrowed by a call about `frame`. */
 size_t purge_within_reach(size_t frame)
 {
-	size_t border = span_end(arena.pools[POOL_REGIONS].frames);
+	size_t border = span_end(arena.zones[ZONE_REGIONS].frames);
 
 	return (frame >= border || arena.os->alone() ? arena.frames : border) /
 	       HUGE;
@@ -275,7 +275,7 @@ static size_t purge_extent(size_t frame, enum extent extent, size_t wanted)
 
 void purge_excess(struct span changed)
 {
-	size_t wanted = gauge_excess(), purged;
+	size_t wanted = usage_excess(), purged;
 
 	if (__builtin_expect(!wanted, 1) || arena_is_locked())
 		return;
@@ -303,7 +303,7 @@ static size_t age_huge(size_t huge, size_t reach)
 	if (huge % all < reach)
 		purged = purge_huge(huge % all, DIRTY | OLD, extent, SIZE_MAX);
 	if (extent == PARTS)
-		mark_set_which(arena.marks, MARK_OLD, DIRTY, LIVE,
+		mark_set_which(arena.marks, MARK_AGED, DIRTY, LIVE,
 			       span(huge % all * HUGE, HUGE));
 	return purged;
 }
@@ -320,7 +320,7 @@ static bool ages_now(uint64_t now)
 	    !__atomic_compare_exchange_n(&aging.began, &began, now, false,
 					 __ATOMIC_RELAXED, __ATOMIC_RELAXED))
 		return false;
-	gauge_forget();
+	usage_new_period();
 	__atomic_store_n(&aging.hand, 0, __ATOMIC_RELAXED);
 	return true;
 }
@@ -360,10 +360,10 @@ static uint64_t next_round(uint64_t now)
 	uint64_t due =
 		__atomic_load_n(&aging.began, __ATOMIC_RELAXED) + arena.decay;
 
-	return due < now + IDLE && !gauge_dirty() ? now + IDLE : due;
+	return due < now + IDLE && !usage_any_dirty() ? now + IDLE : due;
 }
 
-uint64_t arena_age_turn(uint64_t now)
+uint64_t arena_age_step(uint64_t now)
 {
 	size_t end = 2 * (arena.frames / HUGE), huge;
 
@@ -373,12 +373,12 @@ uint64_t arena_age_turn(uint64_t now)
 		return now + IDLE;
 	if (!ages_now(now))
 		return next_round(now);
-	if (!turn_begin(now))
+	if (!epoch_begin(now))
 		return now + HELD;
 	huge = next_huge(&aging.hand, end);
 	if (huge < end)
 		age_huge(huge, arena.frames / HUGE);
-	turn_end();
+	epoch_end();
 	if (huge < end)
 		return now;
 	__atomic_store_n(&aging.hand, end, __ATOMIC_RELAXED);

@@ -6,17 +6,17 @@
 #include <errno.h>
 
 struct arena arena;
-struct arena_range arena_range, arena_window, arena_data;
+struct arena_range arena_range, arena_heap_zone, arena_data;
 
 /* ------------------------------------------------------------------------ */
 /* The allocator                                                             */
 
-static llfree_request_t request_for(const struct pool *pool, size_t count,
+static llfree_request_t request_for(const struct zone *zone, size_t count,
 				    unsigned order)
 {
 	unsigned kind = count < LLFREE_HUGE_SIZE ? 0 : LLFREE_HUGE_ORDER;
 	llfree_request_t request = llfree_simple_request(
-		pool->cores, (uint8_t)kind, arena.os->cpu());
+		zone->cores, (uint8_t)kind, arena.os->cpu());
 
 	request.order = (uint8_t)order;
 	return request;
@@ -27,8 +27,8 @@ static inline bool is_block(size_t count)
 	return count <= LLFREE_HUGE_SIZE && !(count & (count - 1));
 }
 
-/* Frame numbers within the pool, which says no to what lies across its end. */
-static llfree_result_t allocate_from(const struct pool *pool,
+/* Frame numbers within the zone, which says no to what lies across its end. */
+static llfree_result_t allocate_from(const struct zone *zone,
 				     frame_id_optional_t at, size_t count)
 {
 	unsigned order = arena.page_order;
@@ -36,85 +36,85 @@ static llfree_result_t allocate_from(const struct pool *pool,
 	if (count >= LLFREE_HUGE_SIZE && !at.present)
 		order = LLFREE_HUGE_ORDER;
 	if (at.present || !is_block(count))
-		return llfree_get_range(pool->llfree, at, count,
-					request_for(pool, count, order));
-	return llfree_get(pool->llfree, at,
-			  request_for(pool, count, order_of(count)));
+		return llfree_get_range(zone->llfree, at, count,
+					request_for(zone, count, order));
+	return llfree_get(zone->llfree, at,
+			  request_for(zone, count, order_of(count)));
 }
 
 /* Those that no one uses may be borrowed by the background thread at the
  * moment. */
-static llfree_result_t allocate_at(const struct pool *pool, struct span s)
+static llfree_result_t allocate_at(const struct zone *zone, struct span s)
 {
 	frame_id_optional_t at =
-		frame_id_some(frame_id(s.first - pool->frames.first));
+		frame_id_some(frame_id(s.first - zone->frames.first));
 	llfree_result_t got;
 	unsigned tries = 0;
 	uint32_t turn;
 
 	do {
-		turn = turn_now();
-		got = allocate_from(pool, at, s.count);
+		turn = epoch_now();
+		got = allocate_from(zone, at, s.count);
 	} while (!llfree_is_ok(got) && !mark_count(arena.marks, MARK_LIVE, s) &&
-		 turn_passed(turn, &tries));
+		 epoch_passed(turn, &tries));
 	return got;
 }
 
 struct span arena_allocate(frame_id_optional_t at, size_t count)
 {
-	const struct pool *pool = &arena.pools[POOL_REGIONS];
+	const struct zone *zone = &arena.zones[ZONE_REGIONS];
 	llfree_result_t got;
 
 	if (at.present) {
-		pool = arena_pool(at.value.value);
-		got = allocate_at(pool, span(at.value.value, count));
+		zone = zone_of(at.value.value);
+		got = allocate_at(zone, span(at.value.value, count));
 	} else
-		got = allocate_from(pool, at, count);
+		got = allocate_from(zone, at, count);
 	stats_count(llfree_is_ok(got) ? STAT_GET : STAT_GET_FAILED, 1);
 	return llfree_is_ok(got)
-		       ? span(pool->frames.first + got.frame.value, count)
+		       ? span(zone->frames.first + got.frame.value, count)
 		       : span(0, 0);
 }
 
-static void lose(size_t count)
+static void leak(size_t count)
 {
-	__atomic_fetch_add(&arena.lost, count, __ATOMIC_RELAXED);
+	__atomic_fetch_add(&arena.leaked, count, __ATOMIC_RELAXED);
 }
 
-static void deallocate_to(const struct pool *pool, struct span s)
+static void deallocate_to(const struct zone *zone, struct span s)
 {
-	frame_id_t first = frame_id(s.first - pool->frames.first);
+	frame_id_t first = frame_id(s.first - zone->frames.first);
 	llfree_result_t put;
 
 	if (!s.count)
 		return;
 	if (is_block(s.count) && !(s.first & (s.count - 1)))
-		put = llfree_put(pool->llfree, first,
-				 request_for(pool, s.count, order_of(s.count)));
+		put = llfree_put(zone->llfree, first,
+				 request_for(zone, s.count, order_of(s.count)));
 	else
-		put = llfree_put_range(pool->llfree, first, s.count,
-				       request_for(pool, s.count, 0));
+		put = llfree_put_range(zone->llfree, first, s.count,
+				       request_for(zone, s.count, 0));
 	stats_count(STAT_PUT, 1);
 	if (!llfree_is_ok(put))
-		lose(s.count);
+		leak(s.count);
 }
 
 void arena_deallocate(struct span s)
 {
-	const struct pool *pools = arena.pools;
-	size_t border = span_end(pools[POOL_REGIONS].frames);
+	const struct zone *zones = arena.zones;
+	size_t border = span_end(zones[ZONE_REGIONS].frames);
 
-	deallocate_to(&pools[POOL_REGIONS], span_before(s, border));
-	deallocate_to(&pools[POOL_HEAP], span_from(s, border));
+	deallocate_to(&zones[ZONE_REGIONS], span_before(s, border));
+	deallocate_to(&zones[ZONE_HEAP], span_from(s, border));
 }
 
 ll_stats_t arena_tree_stats(size_t tree)
 {
 	size_t first = arena_tree(tree).first;
-	const struct pool *pool = arena_pool(first);
+	const struct zone *zone = zone_of(first);
 
-	return llfree_stats_at(pool->llfree,
-			       frame_id(first - pool->frames.first),
+	return llfree_stats_at(zone->llfree,
+			       frame_id(first - zone->frames.first),
 			       LLFREE_TREE_ORDER);
 }
 
@@ -140,7 +140,7 @@ static long tree_map_locked(size_t tree)
 	if (failed)
 		return failed;
 	arena.os->munlock(address_of(s.first), bytes_of(s));
-	mark_set(arena.marks, MARK_ALTERED, s);
+	mark_set(arena.marks, MARK_REMAP_BEFORE_USE, s);
 	return 0;
 }
 
@@ -177,13 +177,13 @@ static void tree_settle(size_t tree, long failed)
 {
 	uint8_t state = arena_tree_state(tree);
 	uint8_t to = !failed		 ? TREE_ONLINE
-		     : failed == -EEXIST ? TREE_FOREIGN
+		     : failed == -EEXIST ? TREE_UNAVAILABLE
 					 : TREE_OFF;
 
-	while (state < TREE_FOREIGN && (state != TREE_OFF || !failed))
+	while (state < TREE_UNAVAILABLE && (state != TREE_OFF || !failed))
 		if (tree_change(tree, &state, to))
 			return;
-	if (!failed && state == TREE_FOREIGN && !arena.reserved)
+	if (!failed && state == TREE_UNAVAILABLE && !arena.reserved)
 		arena.os->munmap(address_of(arena_tree(tree).first),
 				 LLFREE_ALIGN);
 }
@@ -194,18 +194,18 @@ static void tree_settle(size_t tree, long failed)
 
 static void tree_await(size_t tree)
 {
-	for (unsigned tries = 1; tries <= AWAIT_TRIES && arena_is_coming(tree);
+	for (unsigned tries = 1; tries <= AWAIT_TRIES && arena_is_mapping(tree);
 	     tries++)
-		if (!real_is_modest())
-			arena.os->give_way(tries);
+		if (!sandboxed())
+			arena.os->yield(tries);
 }
 
 /* Its state after an attempt to bring it online. */
-static uint8_t tree_bring(size_t tree)
+static uint8_t tree_map_once(size_t tree)
 {
 	uint8_t state = TREE_OFF;
 
-	if (tree_change(tree, &state, TREE_BRINGING))
+	if (tree_change(tree, &state, TREE_MAPPING))
 		tree_settle(tree, tree_map(tree));
 	else if (state < TREE_OVERDUE) {
 		tree_wait(tree, state);
@@ -214,7 +214,7 @@ static uint8_t tree_bring(size_t tree)
 	return arena_tree_state(tree);
 }
 
-void arena_disown(uintptr_t addr, size_t len)
+void arena_unavailable(uintptr_t addr, size_t len)
 {
 	uintptr_t base = arena_range.base, end = addr + len;
 
@@ -225,7 +225,7 @@ void arena_disown(uintptr_t addr, size_t len)
 		uint8_t off = TREE_OFF;
 
 		tree_change(frame_of(addr) / LLFREE_TREE_SIZE, &off,
-			    TREE_FOREIGN);
+			    TREE_UNAVAILABLE);
 	}
 }
 
@@ -234,16 +234,16 @@ void arena_forget_threads(void)
 	for (size_t t = 0; t < arena.trees; t++)
 		if (arena_tree_state(t) < TREE_OVERDUE)
 			arena.tree_states[t] = TREE_OFF;
-	turn_forget();
+	epoch_reset();
 }
 
 enum bring { BROUGHT, BRING_AGAIN, BRING_REFUSED };
 
-static void lose_free(struct span s)
+static void leak_free(struct span s)
 {
 	if (s.count &&
 	    arena_allocate(frame_id_some(frame_id(s.first)), s.count).count)
-		lose(s.count);
+		leak(s.count);
 }
 
 /* Frames of a tree that is not ours stay allocated: never again theirs. So do
@@ -255,9 +255,9 @@ static void drop_foreign(struct span s, size_t tree)
 	arena_deallocate(span_before(s, theirs.first));
 	arena_deallocate(span_from(s, span_end(theirs)));
 	s = span_before(span_from(s, theirs.first), span_end(theirs));
-	lose(s.count);
-	lose_free(span_before(theirs, s.first));
-	lose_free(span_from(theirs, span_end(s)));
+	leak(s.count);
+	leak_free(span_before(theirs, s.first));
+	leak_free(span_from(theirs, span_end(s)));
 }
 
 /* Makes the trees of `s`, which was just allocated, usable; else `s` is gone,
@@ -270,8 +270,8 @@ static enum bring bring_online(struct span s)
 		uint8_t state = arena_tree_state(t);
 
 		if (state != TREE_ONLINE)
-			state = tree_bring(t);
-		if (state == TREE_FOREIGN) {
+			state = tree_map_once(t);
+		if (state == TREE_UNAVAILABLE) {
 			drop_foreign(s, t);
 			return BRING_AGAIN;
 		}
@@ -290,8 +290,8 @@ static bool remap_altered(struct span s)
 {
 	while (s.count) {
 		bool have;
-		struct span run =
-			mark_run(arena.marks, MARK_BIT(MARK_ALTERED), s, &have);
+		struct span run = mark_run(
+			arena.marks, MARK_BIT(MARK_REMAP_BEFORE_USE), s, &have);
 
 		if (have && page_fresh(run, READ_WRITE))
 			return false;
@@ -321,7 +321,7 @@ static bool hand_over(struct span s, size_t head, enum fill fill)
 
 	/* Mapped afresh it is locked as all that comes now. */
 	if (arena_is_locked())
-		mark_set(arena.marks, MARK_ALTERED, s);
+		mark_set(arena.marks, MARK_REMAP_BEFORE_USE, s);
 	if (!remap_altered(s)) {
 		arena_deallocate(s);
 		return false;
@@ -332,7 +332,7 @@ static bool hand_over(struct span s, size_t head, enum fill fill)
 		fill_dirty(span_from(s, s.first + head), FILL_ZERO);
 	}
 	mark_set(arena.marks, MARK_LIVE, s);
-	gauge_change((int64_t)s.count, -(int64_t)dirty);
+	usage_change((int64_t)s.count, -(int64_t)dirty);
 	stats_count(STAT_FRAMES_SERVED, s.count);
 	purge_excess(s);
 	return true;
@@ -364,60 +364,60 @@ static size_t frames_for(size_t len)
 	return (len + page - 1) / page * arena.page_frames;
 }
 
-static enum route get_frames(size_t count, size_t head, enum fill fill,
-			     struct span *got)
+static enum reason get_frames(size_t count, size_t head, enum fill fill,
+			      struct span *got)
 {
 	enum bring brought;
 
 	do {
 		*got = arena_allocate(frame_id_none(), count);
 		if (!got->count)
-			return ROUTE_ARENA_FULL;
+			return REASON_ARENA_FULL;
 		brought = bring_online(*got);
 	} while (brought == BRING_AGAIN);
 	if (brought == BRING_REFUSED || !hand_over(*got, head, fill))
-		return ROUTE_KERNEL_REFUSED;
-	return ROUTE_SERVE;
+		return REASON_KERNEL_REFUSED;
+	return REASON_NONE;
 }
 
-static enum route serve(size_t len, size_t head, enum fill fill,
-			struct span *got)
+static enum reason serve(size_t len, size_t head, enum fill fill,
+			 struct span *got)
 {
 	size_t count = frames_for(len);
-	enum route route;
+	enum reason why;
 
 	if (arena_is_locked())
-		return ROUTE_LOCK_ALL;
+		return REASON_LOCK_ALL;
 	if (!limit_take(count, head))
-		return ROUTE_MAX;
-	route = get_frames(count, head, fill, got);
-	if (route != ROUTE_SERVE)
+		return REASON_MAX;
+	why = get_frames(count, head, fill, got);
+	if (why != REASON_NONE)
 		limit_give(count);
-	return route;
+	return why;
 }
 
-enum route arena_get(size_t len, bool populated, void **addr)
+enum reason arena_get(size_t len, bool populated, void **addr)
 {
 	struct span got;
-	enum route route = serve(len, 0, FILL_ZERO, &got);
+	enum reason why = serve(len, 0, FILL_ZERO, &got);
 
-	if (route != ROUTE_SERVE)
-		return route;
+	if (why != REASON_NONE)
+		return why;
 	if (populated)
 		page_populate(got);
 	*addr = address_of(got.first);
-	return ROUTE_SERVE;
+	return REASON_NONE;
 }
 
-enum route arena_get_for(size_t len, size_t head, enum fill fill,
-			 uintptr_t *addr)
+enum reason arena_get_for(size_t len, size_t head, enum fill fill,
+			  uintptr_t *addr)
 {
 	struct span got;
-	enum route route = serve(len, head / FRAME, fill, &got);
+	enum reason why = serve(len, head / FRAME, fill, &got);
 
-	if (route == ROUTE_SERVE)
+	if (why == REASON_NONE)
 		*addr = (uintptr_t)address_of(got.first);
-	return route;
+	return why;
 }
 
 bool arena_get_at(uintptr_t addr, size_t len)
@@ -441,20 +441,20 @@ bool arena_get_at(uintptr_t addr, size_t len)
 /* ------------------------------------------------------------------------ */
 /* Taking back                                                               */
 
-#define APART (MARK_BIT(MARK_ALTERED) | MARK_BIT(MARK_MOVED))
+#define APART (MARK_BIT(MARK_REMAP_BEFORE_USE) | MARK_BIT(MARK_REMAP_ON_FREE))
 
 /* The contents of frames that were freed: kept for reuse, or given back. */
 static void retire_contents(struct span s, enum leave leave)
 {
-	bool keep = arena.decay && gauge_keeps(s.count);
+	bool keep = arena.decay && usage_retains(s.count);
 
 	if (leave == LEAVE_CLEAN || (!keep && page_empty(s))) {
 		mark_clear(arena.marks, MARK_DIRTY, s);
 		return;
 	}
-	mark_clear(arena.marks, MARK_OLD, s);
+	mark_clear(arena.marks, MARK_AGED, s);
 	mark_set(arena.marks, MARK_DIRTY, s);
-	gauge_change(0, (int64_t)s.count);
+	usage_change(0, (int64_t)s.count);
 }
 
 /* Undoes what was done to the mappings of the first of the freed frames, which
@@ -465,7 +465,8 @@ static long restore_mappings(struct span *s, enum leave leave)
 	bool altered;
 	long failed;
 
-	*s = mark_run(arena.marks, MARK_BIT(MARK_ALTERED), *s, &altered);
+	*s = mark_run(arena.marks, MARK_BIT(MARK_REMAP_BEFORE_USE), *s,
+		      &altered);
 	failed = altered ? page_retire(*s) : page_fresh(*s, READ_WRITE);
 	if (!failed)
 		stats_count(STAT_FRAMES_RETURNED, s->count);
@@ -492,11 +493,11 @@ static long free_part(struct span *s, enum leave leave)
 		retire_contents(run, leave);
 	if (failed)
 		return failed;
-	gauge_change(-(int64_t)run.count, 0);
+	usage_change(-(int64_t)run.count, 0);
 	limit_give(run.count);
 	stats_count(STAT_FRAMES_GIVEN_BACK, run.count);
 	arena_deallocate(run);
-	seam_look(run);
+	merge_if_due(run);
 	purge_excess(run);
 	*s = span_from(*s, span_end(run));
 	return 0;

@@ -17,7 +17,7 @@ static size_t count_marks(unsigned with, unsigned without)
 /* Of the pool for regions: in the heap's window nothing is ever searched. */
 static llfree_counters_t counters_now(void)
 {
-	return llfree_counters(arena.pools[POOL_REGIONS].llfree);
+	return llfree_counters(arena.zones[ZONE_REGIONS].llfree);
 }
 
 static llfree_counters_t count_since(llfree_counters_t then)
@@ -50,43 +50,43 @@ static size_t count_fast(void)
 {
 	size_t count = 0;
 
-	for (size_t i = 0; i < POOLS; i++)
-		if (arena.pools[i].frames.count)
-			count += llfree_tree_stats(arena.pools[i].llfree)
+	for (size_t i = 0; i < ZONES; i++)
+		if (arena.zones[i].frames.count)
+			count += llfree_tree_stats(arena.zones[i].llfree)
 					 .free_frames;
 	return count;
 }
 
-static void count_pool(const struct pool *pool, struct arena_figures *f)
+static void count_pool(const struct zone *zone, struct arena_snapshot *f)
 {
 	ll_stats_t exact;
 
-	if (!pool->frames.count)
+	if (!zone->frames.count)
 		return;
-	exact = llfree_stats(pool->llfree);
+	exact = llfree_stats(zone->llfree);
 	f->free_frames += exact.free_frames;
 	f->free_huge += exact.free_huge;
 	f->free_trees += exact.free_trees;
 }
 
-static void count_pools(struct arena_figures *f)
+static void count_pools(struct arena_snapshot *f)
 {
-	for (size_t i = 0; i < POOLS; i++)
-		count_pool(&arena.pools[i], f);
+	for (size_t i = 0; i < ZONES; i++)
+		count_pool(&arena.zones[i], f);
 	f->fast_free = count_fast();
 }
 
 /* What threads that are gone had in their hands. */
-static void count_lost(size_t live)
+static void count_leaked(size_t live)
 {
-	struct arena_figures f = { .free_frames = count_free(),
-				   .fast_free = count_fast() };
+	struct arena_snapshot f = { .free_frames = count_free(),
+				    .fast_free = count_fast() };
 
 	if (f.free_frames != f.fast_free) {
 		f.free_frames = 0;
 		count_pools(&f);
 	}
-	arena.lost = arena.frames - f.free_frames - live;
+	arena.leaked = arena.frames - f.free_frames - live;
 	arena.claimed = f.free_frames - f.fast_free;
 }
 
@@ -97,12 +97,12 @@ void arena_forked(void)
 	if (arena_state() != ARENA_READY)
 		return;
 	live = count_marks(MARK_BIT(MARK_LIVE), 0);
-	gauge_reset(live,
+	usage_reset(live,
 		    count_marks(MARK_BIT(MARK_DIRTY), MARK_BIT(MARK_LIVE)));
 	arena.limited = live;
 	arena.inherited = live;
 	arena.counted = counters_now();
-	count_lost(live);
+	count_leaked(live);
 }
 
 static size_t count_resident(size_t tree)
@@ -122,22 +122,22 @@ static size_t count_resident(size_t tree)
 	return count;
 }
 
-static void count_per_huge(size_t tree, struct arena_figures *f)
+static void count_per_huge(size_t tree, struct arena_snapshot *f)
 {
 	struct span s = arena_tree(tree);
-	const struct pool *pool = arena_pool(s.first);
+	const struct zone *zone = zone_of(s.first);
 	size_t step = LLFREE_HUGE_SIZE / 8;
 
 	for (size_t at = s.first; at < span_end(s); at += LLFREE_HUGE_SIZE) {
 		ll_stats_t stats = llfree_stats_at(
-			pool->llfree, frame_id(at - pool->frames.first),
+			zone->llfree, frame_id(at - zone->frames.first),
 			LLFREE_HUGE_ORDER);
 
 		f->per_huge[(stats.free_frames + step - 1) / step]++;
 	}
 }
 
-static void count_trees(struct arena_figures *f)
+static void count_trees(struct arena_snapshot *f)
 {
 	for (size_t t = 0; t < arena.trees; t++) {
 		if (arena_tree_state(t) == TREE_OFF)
@@ -151,18 +151,18 @@ static void count_trees(struct arena_figures *f)
 	}
 }
 
-void arena_figures(struct arena_figures *f)
+void arena_snapshot(struct arena_snapshot *f)
 {
-	*f = (struct arena_figures){ 0 };
+	*f = (struct arena_snapshot){ 0 };
 	if (arena_state() != ARENA_READY)
 		return;
 	f->frames = arena.frames;
 	f->trees = arena.trees;
 	f->live = count_marks(MARK_BIT(MARK_LIVE), 0);
 	f->dirty = count_marks(MARK_BIT(MARK_DIRTY), MARK_BIT(MARK_LIVE));
-	f->live_peak = gauge_peak(f->live);
+	f->live_peak = usage_peak(f->live);
 	f->inherited = arena.inherited;
-	f->lost = __atomic_load_n(&arena.lost, __ATOMIC_RELAXED);
+	f->leaked = __atomic_load_n(&arena.leaked, __ATOMIC_RELAXED);
 	f->claimed = arena.claimed;
 	count_pools(f);
 	f->counters = count_since(arena.counted);

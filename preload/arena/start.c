@@ -22,7 +22,7 @@ const char *arena_why_off(void)
 	return arena_state() == ARENA_OFF ? arena.why_off : "";
 }
 
-bool arena_claim_start(void)
+bool arena_start_once(void)
 {
 	enum arena_state fresh = ARENA_NEW;
 
@@ -132,8 +132,8 @@ static size_t place(const struct arena_options *options)
 struct layout {
 	struct {
 		size_t handle, local, trees, lower;
-	} pools[POOLS];
-	size_t states, seams, marks, total;
+	} zones[ZONES];
+	size_t states, vmas, marks, total;
 };
 
 static size_t append(size_t *at, size_t bytes, size_t align)
@@ -146,27 +146,27 @@ static size_t append(size_t *at, size_t bytes, size_t align)
 
 static void layout_pool(struct layout *l, size_t i, llfree_meta_size_t *need)
 {
-	const struct pool *pool = &arena.pools[i];
-	llfree_classing_t classing = arena_classing(pool->cores);
+	const struct zone *zone = &arena.zones[i];
+	llfree_classing_t classing = arena_classing(zone->cores);
 
-	*need = llfree_metadata_size(&classing, pool->frames.count);
-	l->pools[i].handle =
+	*need = llfree_metadata_size(&classing, zone->frames.count);
+	l->zones[i].handle =
 		append(&l->total, need->llfree, 2 * LLFREE_CACHE_SIZE);
-	l->pools[i].local = append(&l->total, need->local, LLFREE_CACHE_SIZE);
-	l->pools[i].trees = append(&l->total, need->trees, LLFREE_CACHE_SIZE);
+	l->zones[i].local = append(&l->total, need->local, LLFREE_CACHE_SIZE);
+	l->zones[i].trees = append(&l->total, need->trees, LLFREE_CACHE_SIZE);
 }
 
 static struct layout layout_all(void)
 {
 	struct layout l = { .total = 0 };
-	llfree_meta_size_t need[POOLS];
+	llfree_meta_size_t need[ZONES];
 
-	for (size_t i = 0; i < POOLS; i++)
+	for (size_t i = 0; i < ZONES; i++)
 		layout_pool(&l, i, &need[i]);
 	l.states = append(&l.total, arena.trees, 1);
-	l.seams = append(&l.total, seam_bytes(arena.trees), sizeof(uint64_t));
-	for (size_t i = 0; i < POOLS; i++)
-		l.pools[i].lower = append(&l.total, need[i].lower, FRAME);
+	l.vmas = append(&l.total, vma_bytes(arena.trees), sizeof(uint64_t));
+	for (size_t i = 0; i < ZONES; i++)
+		l.zones[i].lower = append(&l.total, need[i].lower, FRAME);
 	l.marks = append(&l.total,
 			 mark_groups(arena.frames) * sizeof(struct marks),
 			 FRAME);
@@ -175,33 +175,33 @@ static struct layout layout_all(void)
 }
 
 /* All trees are fresh; from then on those that become free are used ones. */
-static bool init_pool(const struct pool *pool, llfree_meta_t meta)
+static bool init_pool(const struct zone *zone, llfree_meta_t meta)
 {
-	llfree_classing_t classing = arena_classing(pool->cores);
+	llfree_classing_t classing = arena_classing(zone->cores);
 	uint8_t used = classing.default_class;
 
 	classing.default_class = CLASS_FRESH;
-	if (!llfree_is_ok(llfree_init_zeroed(pool->llfree, pool->frames.count,
+	if (!llfree_is_ok(llfree_init_zeroed(zone->llfree, zone->frames.count,
 					     meta, &classing)))
 		return false;
 	classing.default_class = used;
-	return llfree_is_ok(llfree_init(pool->llfree, pool->frames.count,
+	return llfree_is_ok(llfree_init(zone->llfree, zone->frames.count,
 					LLFREE_INIT_NONE, meta, &classing));
 }
 
 static bool start_pool(const struct layout *l, size_t i, uint8_t *base)
 {
-	struct pool *pool = &arena.pools[i];
+	struct zone *zone = &arena.zones[i];
 	llfree_meta_t meta = {
-		.local = base + l->pools[i].local,
-		.trees = base + l->pools[i].trees,
-		.lower = base + l->pools[i].lower,
+		.local = base + l->zones[i].local,
+		.trees = base + l->zones[i].trees,
+		.lower = base + l->zones[i].lower,
 	};
 
-	if (!pool->frames.count)
+	if (!zone->frames.count)
 		return true;
-	pool->llfree = (llfree_t *)(void *)(base + l->pools[i].handle);
-	return init_pool(pool, meta);
+	zone->llfree = (llfree_t *)(void *)(base + l->zones[i].handle);
+	return init_pool(zone, meta);
 }
 
 static bool set_up_allocators(void)
@@ -214,10 +214,10 @@ static bool set_up_allocators(void)
 		return false;
 	arena_data = (struct arena_range){ (uintptr_t)at, l.total };
 	arena.tree_states = base + l.states;
-	arena.seams = (struct seams *)(void *)(base + l.seams);
+	arena.vmas = (struct vma_counts *)(void *)(base + l.vmas);
 	arena.marks = (struct marks *)(void *)(base + l.marks);
-	if (start_pool(&l, POOL_REGIONS, base) &&
-	    start_pool(&l, POOL_HEAP, base))
+	if (start_pool(&l, ZONE_REGIONS, base) &&
+	    start_pool(&l, ZONE_HEAP, base))
 		return true;
 	arena.os->munmap(base, l.total);
 	return false;
@@ -230,11 +230,11 @@ static void divide(const struct arena_options *options, size_t bytes)
 
 	arena.frames = border + window / FRAME;
 	arena.trees = arena.frames / LLFREE_TREE_SIZE;
-	arena.pools[POOL_REGIONS].frames = span(0, border);
-	arena.pools[POOL_REGIONS].cores = options->cores;
-	arena.pools[POOL_HEAP].frames = span(border, window / FRAME);
-	arena_window.base = arena_range.base + bytes;
-	arena_window.bytes = window;
+	arena.zones[ZONE_REGIONS].frames = span(0, border);
+	arena.zones[ZONE_REGIONS].cores = options->cores;
+	arena.zones[ZONE_HEAP].frames = span(border, window / FRAME);
+	arena_heap_zone.base = arena_range.base + bytes;
+	arena_heap_zone.bytes = window;
 }
 
 enum arena_state arena_start(const struct arena_os *os,

@@ -40,9 +40,9 @@
  */
 enum {
 	TREE_OFF = 0,
-	TREE_BRINGING = 1, /* to TREE_OVERDUE - 1 */
+	TREE_MAPPING = 1, /* to TREE_OVERDUE - 1 */
 	TREE_OVERDUE = 250,
-	TREE_FOREIGN = 251,
+	TREE_UNAVAILABLE = 251,
 	TREE_ONLINE = 252,
 };
 
@@ -51,12 +51,12 @@ enum {
  * other is the window of the main heap, where frames are asked for by their
  * number only, so that those behind the heap stay free for it.
  */
-struct pool {
+struct zone {
 	llfree_t *llfree;
 	struct span frames; /* whole trees; the allocator counts from 0 */
 	size_t cores; /* slots */
 };
-enum { POOL_REGIONS, POOL_HEAP, POOLS };
+enum { ZONE_REGIONS, ZONE_HEAP, ZONES };
 
 struct arena {
 	enum arena_state state;
@@ -71,14 +71,14 @@ struct arena {
 	bool strict;
 	bool reserved; /* the kernel gave the place: it is held meanwhile */
 	bool lock_all;
-	struct pool pools[POOLS];
+	struct zone zones[ZONES];
 	uint8_t *tree_states;
-	struct seams *seams; /* of each tree */
+	struct vma_counts *vmas; /* of each tree */
 	struct marks *marks;
 	size_t max; /* frames that may be live; 0: any number */
 	size_t limited; /* those that are, while there is a maximum */
-	size_t lost;
-	size_t claimed; /* free, but not counted: see arena_figures */
+	size_t leaked;
+	size_t claimed; /* free, but not counted: see arena_snapshot */
 	size_t inherited;
 	llfree_counters_t
 		counted; /* by the process that this was forked from */
@@ -110,11 +110,11 @@ static inline struct span arena_tree(size_t tree)
 	return span(tree * LLFREE_TREE_SIZE, LLFREE_TREE_SIZE);
 }
 
-static inline const struct pool *arena_pool(size_t frame)
+static inline const struct zone *zone_of(size_t frame)
 {
-	return &arena.pools[frame < span_end(arena.pools[POOL_REGIONS].frames)
-				    ? POOL_REGIONS
-				    : POOL_HEAP];
+	return &arena.zones[frame < span_end(arena.zones[ZONE_REGIONS].frames)
+				    ? ZONE_REGIONS
+				    : ZONE_HEAP];
 }
 
 static inline uint8_t arena_tree_state(size_t tree)
@@ -123,11 +123,11 @@ static inline uint8_t arena_tree_state(size_t tree)
 }
 
 /* Someone brings it online. */
-static inline bool arena_is_coming(size_t tree)
+static inline bool arena_is_mapping(size_t tree)
 {
 	uint8_t state = arena_tree_state(tree);
 
-	return state >= TREE_BRINGING && state < TREE_OVERDUE;
+	return state >= TREE_MAPPING && state < TREE_OVERDUE;
 }
 
 static inline bool arena_is_locked(void)
@@ -140,9 +140,9 @@ static inline bool frame_online(size_t frame)
 	return arena_tree_state(frame / LLFREE_TREE_SIZE) == TREE_ONLINE;
 }
 
-static inline void gauge_change(int64_t live, int64_t dirty)
+static inline void usage_change(int64_t live, int64_t dirty)
 {
-	gauge_add(arena.os->cpu(), live, dirty);
+	usage_add(arena.os->cpu(), live, dirty);
 }
 
 /* Frames that were not, or are no longer, live; or, limit_force, that are in
@@ -188,7 +188,7 @@ llfree_classing_t arena_classing(size_t cores);
 struct span arena_allocate(frame_id_optional_t at, size_t count);
 void arena_deallocate(struct span s);
 /* Of trees that are not ours yet: never will be. */
-void arena_disown(uintptr_t addr, size_t len);
+void arena_unavailable(uintptr_t addr, size_t len);
 /* The exact figures of the tree, as llfree_stats_at. */
 ll_stats_t arena_tree_stats(size_t tree);
 
@@ -226,16 +226,16 @@ long page_close(struct span s);
 
 /* arena-seam.c: what the kernel keeps apart */
 
-size_t seam_bytes(size_t trees);
+size_t vma_bytes(size_t trees);
 /* These frames have just been mapped by themselves. */
-void seam_made(struct span s);
+void vma_mapped(struct span s);
 /* All of the tree is one mapping. */
-void seam_none(struct span tree);
+void vma_tree_gone(struct span tree);
 /* After these frames were freed. */
-void seam_look(struct span freed);
+void merge_if_due(struct span freed);
 /* Maps free frames of the tree afresh where they are in pieces; true if some
  * were. */
-bool seam_mend(size_t tree);
+bool merge_tree(size_t tree);
 
 /* arena-purge.c */
 
@@ -255,12 +255,12 @@ void purge_excess(struct span changed);
 
 /* The background thread: around what it borrows. False, and no turn, while
  * someone holds. */
-bool turn_begin(uint64_t now);
-void turn_end(void);
-/* Others: turn_now before an attempt to get certain frames; when it failed,
- * turn_passed waits for the end of a turn, and tells whether one may have been
+bool epoch_begin(uint64_t now);
+void epoch_end(void);
+/* Others: epoch_now before an attempt to get certain frames; when it failed,
+ * epoch_passed waits for the end of a turn, and tells whether one may have been
  * in the way, so that it is worth another attempt. `tries` starts at 0. */
-uint32_t turn_now(void);
-bool turn_passed(uint32_t seen, unsigned *tries);
+uint32_t epoch_now(void);
+bool epoch_passed(uint32_t seen, unsigned *tries);
 /* In a child of fork. */
-void turn_forget(void);
+void epoch_reset(void);

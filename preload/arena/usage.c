@@ -24,7 +24,7 @@ static struct {
 	int64_t live, peak, dirty;
 } sums __attribute__((aligned(2 * LINE)));
 
-/* Since the last gauge_forget, and between the two last. Threads that change
+/* Since the last usage_new_period, and between the two last. Threads that change
  * these at once may lose a change: they are estimates. */
 struct course {
 	int64_t high; /* of live */
@@ -110,7 +110,7 @@ static void flush(struct gauge *gauge)
 	sums_add(live_of(word), dirty_of(word));
 }
 
-void gauge_add(unsigned cpu, int64_t live, int64_t dirty)
+void usage_add(unsigned cpu, int64_t live, int64_t dirty)
 {
 	struct gauge *gauge = &gauges[cpu % GAUGES];
 	int64_t word;
@@ -137,21 +137,21 @@ static int64_t bound(int64_t live)
 }
 
 /* Beside others that are given back instead; as long as that succeeds. */
-bool gauge_keeps(size_t count)
+bool usage_retains(size_t count)
 {
 	int64_t most = bound(load(&sums.live) - (int64_t)count);
 
 	return (int64_t)count <= most && load(&sums.dirty) <= 2 * most;
 }
 
-size_t gauge_excess(void)
+size_t usage_excess(void)
 {
 	int64_t excess = load(&sums.dirty) - bound(load(&sums.live));
 
 	return excess > 0 ? (size_t)excess : 0;
 }
 
-bool gauge_dirty(void)
+bool usage_any_dirty(void)
 {
 	int64_t dirty = load(&sums.dirty);
 
@@ -160,7 +160,7 @@ bool gauge_dirty(void)
 	return dirty > 0;
 }
 
-void gauge_forget(void)
+void usage_new_period(void)
 {
 	int64_t live = load(&sums.live);
 
@@ -171,7 +171,7 @@ void gauge_forget(void)
 	store(&now.low, live);
 }
 
-size_t gauge_peak(size_t live_now)
+size_t usage_peak(size_t live_now)
 {
 	for (size_t i = 0; i < GAUGES; i++)
 		flush(&gauges[i]);
@@ -179,7 +179,7 @@ size_t gauge_peak(size_t live_now)
 	return (size_t)load(&sums.peak);
 }
 
-void gauge_reset(size_t live, size_t dirty)
+void usage_reset(size_t live, size_t dirty)
 {
 	for (size_t i = 0; i < GAUGES; i++)
 		if (gauges[i].change)

@@ -26,22 +26,22 @@
 #include <stddef.h>
 #include <stdint.h>
 
-void gauge_add(unsigned cpu, int64_t live, int64_t dirty);
+void usage_add(unsigned cpu, int64_t live, int64_t dirty);
 
 /* Whether `count` frames, still live, may become dirty when they are freed. */
-bool gauge_keeps(size_t count);
+bool usage_retains(size_t count);
 
 /* How many dirty frames there are too many. */
-size_t gauge_excess(void);
+size_t usage_excess(void);
 
 /* Whether any are, nearly: what is changing at this moment may be missed. */
-bool gauge_dirty(void);
+bool usage_any_dirty(void);
 
 /* From time to time: what was before the last call of this is forgotten. */
-void gauge_forget(void);
+void usage_new_period(void);
 
 /* The largest `live` so far, at least `live_now`. */
-size_t gauge_peak(size_t live_now);
+size_t usage_peak(size_t live_now);
 
 /* Sets both, and the peak. Alone. */
-void gauge_reset(size_t live, size_t dirty);
+void usage_reset(size_t live, size_t dirty);

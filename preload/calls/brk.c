@@ -14,7 +14,7 @@ static size_t heap_bytes;
 
 static size_t whole_pages(size_t bytes)
 {
-	size_t mask = real_page_size() - 1;
+	size_t mask = sys_page_size() - 1;
 
 	return (bytes + mask) & ~mask;
 }
@@ -30,8 +30,8 @@ static bool is_allowed(size_t bytes)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	if (!real_is_modest())
-		real_prlimit(RLIMIT_DATA, &limit);
+	if (!sandboxed())
+		sys_prlimit(RLIMIT_DATA, &limit);
 	return bytes <= limit.rlim_cur;
 }
 
@@ -40,7 +40,8 @@ static void drop(size_t from, size_t to)
 	size_t first = whole_pages(from), end = whole_pages(to);
 
 	if (first < end)
-		arena_free(arena_window.base + first, end - first, LEAVE_DIRTY);
+		arena_free(arena_heap_zone.base + first, end - first,
+			   LEAVE_DIRTY);
 }
 
 static bool grow(size_t from, size_t to)
@@ -50,7 +51,7 @@ static bool grow(size_t from, size_t to)
 	if (!is_allowed(to))
 		return false;
 	if (first < end &&
-	    !arena_get_at(arena_window.base + first, end - first))
+	    !arena_get_at(arena_heap_zone.base + first, end - first))
 		return false;
 	if (change(from, to))
 		return true;
@@ -66,13 +67,13 @@ static bool shrink(size_t from, size_t to)
 	return true;
 }
 
-uintptr_t heap_move(uintptr_t addr)
+uintptr_t brk_move(uintptr_t addr)
 {
 	size_t from = __atomic_load_n(&heap_bytes, __ATOMIC_ACQUIRE);
-	size_t to = addr - arena_window.base;
+	size_t to = addr - arena_heap_zone.base;
 
-	if (addr >= arena_window.base && to <= arena_window.bytes &&
+	if (addr >= arena_heap_zone.base && to <= arena_heap_zone.bytes &&
 	    (to > from ? grow(from, to) : shrink(from, to)))
 		from = to;
-	return arena_window.base + from;
+	return arena_heap_zone.base + from;
 }

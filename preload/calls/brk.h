@@ -3,7 +3,7 @@
 
 /*
  * The main heap: what brk moves the end of, in the arena's window
- * (arena_window). It grows by getting the frames behind it and shrinks by
+ * (arena_heap_zone). It grows by getting the frames behind it and shrinks by
  * freeing them; what was freed reads as zero when the heap comes back to it.
  *
  * The kernel's own break stays where it is. So either all calls of brk in a
@@ -22,4 +22,4 @@
  * old one, when `addr` lies outside the window (0 does), the frames behind are
  * taken, memory is refused, or RLIMIT_DATA is reached.
  */
-uintptr_t heap_move(uintptr_t addr);
+uintptr_t brk_move(uintptr_t addr);

@@ -27,7 +27,7 @@
 
 static bool is_executable(int dir, const char *path)
 {
-	return !real_syscall(SYS_faccessat, dir, (long)path, X_OK, 0, 0, 0);
+	return !sys_call(SYS_faccessat, dir, (long)path, X_OK, 0, 0, 0);
 }
 
 /* One folder of PATH, which ends with ':' or the text. */
@@ -140,7 +140,7 @@ EXPORT int execveat(int dir, const char *path, char *const argv[],
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 {
-	bool reported = stats_on && real_fcntl(fd, F_GETFD, 0) >= 0 &&
+	bool reported = stats_on && sys_fcntl(fd, F_GETFD, 0) >= 0 &&
 			report_before_exec();
 
 	know_next();

@@ -55,7 +55,7 @@ static __attribute__((constructor)) void find_next(void)
 
 static size_t pages_of(size_t len)
 {
-	size_t mask = real_page_size() - 1;
+	size_t mask = sys_page_size() - 1;
 
 	return (len + mask) & ~mask;
 }
@@ -64,7 +64,7 @@ static void alter_parts(const struct iovec *parts, size_t count, enum mark mark)
 {
 	for (size_t i = 0; parts && i < count && count <= IOV_MAX; i++) {
 		uintptr_t at = (uintptr_t)parts[i].iov_base;
-		uintptr_t start = at & ~(real_page_size() - 1);
+		uintptr_t start = at & ~(sys_page_size() - 1);
 		size_t len = pages_of(parts[i].iov_len + (at - start));
 
 		if (arena_touches(start, len) && start + len > start)
@@ -77,11 +77,11 @@ EXPORT ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
 			       int advice, unsigned flags)
 {
 	if (alter_by_advice(advice))
-		alter_parts(parts, count, MARK_ALTERED);
+		alter_parts(parts, count, MARK_REMAP_BEFORE_USE);
 	if (next.process_madvise)
 		return next.process_madvise(fd, parts, count, advice, flags);
-	return real_result(real_syscall(SYS_process_madvise, fd, (long)parts,
-					(long)count, advice, flags, 0));
+	return sys_result(sys_call(SYS_process_madvise, fd, (long)parts,
+				   (long)count, advice, flags, 0));
 }
 
 /* Pages that a pipe holds must not be served to anyone while it does: a fresh
@@ -89,23 +89,23 @@ EXPORT ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
 EXPORT ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
 			unsigned flags)
 {
-	alter_parts(parts, count, MARK_MOVED);
+	alter_parts(parts, count, MARK_REMAP_ON_FREE);
 	if (next.vmsplice)
 		return next.vmsplice(fd, parts, count, flags);
-	return real_result(real_syscall(SYS_vmsplice, fd, (long)parts,
-					(long)count, flags, 0, 0));
+	return sys_result(sys_call(SYS_vmsplice, fd, (long)parts, (long)count,
+				   flags, 0, 0));
 }
 
 static bool is_whole(uintptr_t at, size_t len)
 {
 	return arena_touches(at, len) &&
-	       !((at | len) & (real_page_size() - 1)) && at + len > at;
+	       !((at | len) & (sys_page_size() - 1)) && at + len > at;
 }
 
 static void alter_if_whole(uintptr_t at, size_t len)
 {
 	if (is_whole(at, len))
-		arena_alter(at, len, MARK_ALTERED);
+		arena_alter(at, len, MARK_REMAP_BEFORE_USE);
 }
 
 /* How much of a range of ours gets a name: nothing, since it would keep the
@@ -137,8 +137,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 	}
 	if (next.ioctl)
 		return next.ioctl(fd, request, arg);
-	return (int)real_result(
-		real_syscall(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0));
+	return (int)sys_result(
+		sys_call(SYS_ioctl, fd, (long)request, (long)arg, 0, 0, 0));
 }
 
 /* Of interest: sandboxes, which may know nothing of our system calls, and
@@ -154,7 +154,7 @@ EXPORT int prctl(int option, ...)
 	va_end(args);
 	if (option == PR_SET_SECCOMP || option == PR_SET_NO_NEW_PRIVS) {
 		background_stop("ended before a sandbox");
-		real_be_modest();
+		sandbox_entered();
 	} else if (option == PR_CAPBSET_DROP || option == PR_SET_SECUREBITS ||
 		   option == PR_CAP_AMBIENT)
 		background_stop("ended before rights were dropped");
@@ -162,7 +162,7 @@ EXPORT int prctl(int option, ...)
 		a[2] = named(a[1], a[2]);
 	if (next.prctl)
 		return next.prctl(option, a[0], a[1], a[2], a[3]);
-	return (int)real_result(real_prctl(option, a[0], a[1], a[2], a[3]));
+	return (int)sys_result(sys_prctl(option, a[0], a[1], a[2], a[3]));
 }
 
 /* Declared by sys/personality.h. */
@@ -176,9 +176,9 @@ EXPORT int personality(unsigned long persona)
 	if (next.personality)
 		before = next.personality(persona);
 	else
-		before = (int)real_result(real_syscall(
+		before = (int)sys_result(sys_call(
 			SYS_personality, (long)persona, 0, 0, 0, 0, 0));
 	if (before != -1)
-		persona_changed(persona);
+		personality_changed(persona);
 	return before;
 }

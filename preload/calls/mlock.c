@@ -33,7 +33,7 @@ struct visit {
 
 static struct visit visit(bool locks, int flags)
 {
-	uintptr_t start = (uintptr_t)__ehdr_start, mask = real_page_size() - 1;
+	uintptr_t start = (uintptr_t)__ehdr_start, mask = sys_page_size() - 1;
 	struct visit v = {
 		.own = { arena_data,
 			 { start,
@@ -50,9 +50,9 @@ static void visit_part(struct visit *v, uintptr_t from, size_t len)
 	if (!v->locks)
 		return;
 	if (v->flags)
-		real_mlock2((void *)from, len, (unsigned)v->flags);
+		sys_mlock2((void *)from, len, (unsigned)v->flags);
 	else
-		real_mlock((void *)from, len);
+		sys_mlock((void *)from, len);
 }
 
 /* Without those of our own that are `left`, and free memory of the arena. */
@@ -107,17 +107,17 @@ static void read_char(struct visit *v, struct line *line, char c)
 
 static bool visit_all(struct visit *v)
 {
-	int fd = (int)real_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
+	int fd = (int)sys_open("/proc/self/maps", O_RDONLY | O_CLOEXEC, 0);
 	struct line line = { { 0, 0 }, 0 };
 	char text[2048];
 	long n = -1;
 
 	if (fd < 0)
 		return false;
-	while ((n = real_read(fd, text, sizeof(text))) > 0)
+	while ((n = sys_read(fd, text, sizeof(text))) > 0)
 		for (long i = 0; i < n; i++)
 			read_char(v, &line, text[i]);
-	real_close(fd);
+	sys_close(fd);
 	return n == 0;
 }
 
@@ -126,7 +126,7 @@ static bool is_within_limit(void)
 	struct rlimit limit = { 0, 0 };
 	struct visit count = visit(false, 0);
 
-	return !real_prlimit(RLIMIT_MEMLOCK, &limit) && visit_all(&count) &&
+	return !sys_prlimit(RLIMIT_MEMLOCK, &limit) && visit_all(&count) &&
 	       count.total <= limit.rlim_cur;
 }
 
@@ -136,9 +136,9 @@ static long lock_each(int flags)
 	long failed;
 
 	if (flags & MCL_FUTURE)
-		failed = real_mlockall(flags & ~MCL_CURRENT);
+		failed = sys_mlockall(flags & ~MCL_CURRENT);
 	else
-		failed = real_syscall(SYS_munlockall, 0, 0, 0, 0, 0, 0);
+		failed = sys_call(SYS_munlockall, 0, 0, 0, 0, 0, 0);
 	if (!failed && !visit_all(&locks))
 		failed = -ENOMEM;
 	return failed;
@@ -146,9 +146,9 @@ static long lock_each(int flags)
 
 long lock_all(int flags)
 {
-	long failed = real_mlockall(flags);
+	long failed = sys_mlockall(flags);
 
-	if (failed != -ENOMEM || !(flags & MCL_CURRENT) || real_is_modest() ||
+	if (failed != -ENOMEM || !(flags & MCL_CURRENT) || sandboxed() ||
 	    !is_within_limit())
 		return failed;
 	return lock_each(flags);

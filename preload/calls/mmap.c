@@ -56,16 +56,16 @@
 /* Setting up                                                                */
 
 static const struct arena_os kernel = {
-	.mmap = real_mmap,
-	.munmap = real_munmap,
-	.mprotect = real_mprotect,
-	.mremap = real_mremap,
-	.madvise = real_madvise,
-	.munlock = real_munlock,
-	.mincore = real_mincore,
-	.cpu = real_cpu,
+	.mmap = sys_mmap,
+	.munmap = sys_munmap,
+	.mprotect = sys_mprotect,
+	.mremap = sys_mremap,
+	.madvise = sys_madvise,
+	.munlock = sys_munlock,
+	.mincore = sys_mincore,
+	.cpu = sys_cpu,
 	.alone = background_alone,
-	.give_way = real_give_way,
+	.yield = sys_yield,
 };
 
 /* The sanitizers' run-time libraries know every mapping of their program. */
@@ -83,7 +83,7 @@ static size_t limit_of(int resource)
 {
 	struct rlimit limit = { RLIM_INFINITY, RLIM_INFINITY };
 
-	real_prlimit(resource, &limit);
+	sys_prlimit(resource, &limit);
 	return limit.rlim_cur;
 }
 
@@ -91,13 +91,13 @@ static size_t limit_of(int resource)
 static size_t processors(void)
 {
 	char text[256];
-	int fd = (int)real_open("/sys/devices/system/cpu/possible",
-				O_RDONLY | O_CLOEXEC, 0);
-	long len = fd < 0 ? -1 : real_read(fd, text, sizeof(text));
+	int fd = (int)sys_open("/sys/devices/system/cpu/possible",
+			       O_RDONLY | O_CLOEXEC, 0);
+	long len = fd < 0 ? -1 : sys_read(fd, text, sizeof(text));
 	size_t number = 0;
 
 	if (fd >= 0)
-		real_close(fd);
+		sys_close(fd);
 	for (long i = 0; i < len; i++) {
 		if (text[i] >= '0' && text[i] <= '9')
 			number = number * 10 + (size_t)(text[i] - '0');
@@ -113,7 +113,7 @@ static size_t memory_at_most(size_t wanted)
 	struct sysinfo info;
 	size_t there;
 
-	if (real_syscall(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0))
+	if (sys_call(SYS_sysinfo, (long)&info, 0, 0, 0, 0, 0))
 		return wanted;
 	there = (info.totalram + info.totalswap) * info.mem_unit;
 	if (there < 256 * MIB)
@@ -134,7 +134,8 @@ static const char *heap_refused(const struct config *settings)
 		return "libc does not say where it is";
 	if (__curbrk)
 		return "in use before us";
-	return persona_places_heap() ? "its place is behind the program" : NULL;
+	return personality_places_heap() ? "its place is behind the program"
+					 : NULL;
 }
 
 static int advice_for(uint64_t thp)
@@ -149,7 +150,7 @@ static void start_arena(const struct config *settings)
 	size_t space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
 	struct arena_options options = {
 		.bytes = memory_at_most(settings->arena),
-		.page = real_page_size(),
+		.page = sys_page_size(),
 		.hint = getauxval(AT_RANDOM),
 		.limited = space != RLIM_INFINITY || data != RLIM_INFINITY,
 		.strict = settings->strict,
@@ -159,8 +160,8 @@ static void start_arena(const struct config *settings)
 		.heap = !heap_refused(settings),
 	};
 
-	if (real_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
-		real_be_modest();
+	if (sys_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
+		sandbox_entered();
 	if (has_sanitizer()) {
 		arena_stay_off("the program was built with a sanitizer");
 		hook_skip(arena_why_off());
@@ -182,7 +183,7 @@ static bool wants_counters(const struct config *settings)
 /* One caller sets everything up; the others go on without meanwhile. */
 static bool start(void)
 {
-	if (!arena_claim_start())
+	if (!arena_start_once())
 		return arena_state() == ARENA_READY;
 	if (wants_counters(config())) {
 		stats_on_fork(report_forked);
@@ -205,7 +206,7 @@ static inline bool ready(void)
 /* In whole pages; 0 when there is no such number. */
 static size_t whole_pages(size_t len)
 {
-	size_t mask = real_page_size() - 1;
+	size_t mask = sys_page_size() - 1;
 
 	return (len + mask) & ~mask;
 }
@@ -222,21 +223,23 @@ static size_t length(size_t len)
 /* What the kernel makes of it. */
 static int effective(int prot)
 {
-	return prot & PROT_READ && persona_executes() ? prot | PROT_EXEC : prot;
+	return prot & PROT_READ && personality_executes() ? prot | PROT_EXEC
+							  : prot;
 }
 
-static enum route serve(void *addr, size_t len, int prot, int flags,
-			off_t offset, void **served)
+static enum reason serve(void *addr, size_t len, int prot, int flags,
+			 off_t offset, void **served)
 {
-	enum route why = route_mmap(addr, len, effective(prot), flags, offset,
-				    real_page_size(), config()->max_region);
+	enum reason why = reason_to_pass(addr, len, effective(prot), flags,
+					 offset, sys_page_size(),
+					 config()->max_region);
 
-	if (why == ROUTE_TOO_LARGE && config()->max && len > config()->max)
-		return ROUTE_MAX;
-	if (why != ROUTE_SERVE)
+	if (why == REASON_TOO_LARGE && config()->max && len > config()->max)
+		return REASON_MAX;
+	if (why != REASON_NONE)
 		return why;
 	if (arena_state() != ARENA_READY)
-		return arena_state() == ARENA_OFF ? ROUTE_OFF : ROUTE_EARLY;
+		return arena_state() == ARENA_OFF ? REASON_OFF : REASON_EARLY;
 	return arena_get(len, flags & MAP_POPULATE, served);
 }
 
@@ -251,9 +254,9 @@ static bool serve_placed(void *addr, size_t len, int prot, int flags,
 	long result;
 
 	if (!arena_touches(at, whole) || whole < len || at + whole < at ||
-	    at % real_page_size() ||
-	    route_mmap(NULL, len, prot, others, offset, real_page_size(),
-		       SIZE_MAX) != ROUTE_SERVE)
+	    at % sys_page_size() ||
+	    reason_to_pass(NULL, len, prot, others, offset, sys_page_size(),
+			   SIZE_MAX) != REASON_NONE)
 		return false;
 	if (!(flags & MAP_FIXED))
 		return arena_is_free(at, whole) && arena_get_at(at, whole);
@@ -267,8 +270,8 @@ static bool serve_placed(void *addr, size_t len, int prot, int flags,
  * someone. */
 static uintptr_t wish(uintptr_t addr, size_t len)
 {
-	uintptr_t start = addr & ~(real_page_size() - 1);
-	uintptr_t end = start + len + real_page_size();
+	uintptr_t start = addr & ~(sys_page_size() - 1);
+	uintptr_t end = start + len + sys_page_size();
 
 	return end > start && arena_has(start, end - start) ? 0 : addr;
 }
@@ -277,27 +280,27 @@ static long map_by_kernel(void *addr, size_t len, int prot, int flags, int fd,
 			  off_t offset)
 {
 	size_t whole = whole_pages(len);
-	struct arena_claims claims = { 0 };
+	struct arena_detached detached = { 0 };
 	uintptr_t want = (uintptr_t)addr;
 	long at;
 
-	if (want % real_page_size() || want + whole < want || whole < len)
+	if (want % sys_page_size() || want + whole < want || whole < len)
 		whole = 0;
 	if (flags & MAP_FIXED)
-		claims = arena_claim(want, whole);
+		detached = arena_detach(want, whole);
 	else if (flags & MAP_FIXED_NOREPLACE)
-		claims = arena_claim_free(want, whole);
+		detached = arena_detach_free(want, whole);
 	else
 		addr = (void *)wish(want, whole_pages(len));
-	if (claims.count)
+	if (detached.count)
 		flags = (flags & ~MAP_FIXED_NOREPLACE) | MAP_FIXED;
-	at = real_mmap(addr, len, prot, flags, fd, offset);
+	at = sys_mmap(addr, len, prot, flags, fd, offset);
 	if (at == -ENOMEM && arena_trim())
-		at = real_mmap(addr, len, prot, flags, fd, offset);
-	if (real_failed(at))
-		arena_claim_undo(&claims, false);
+		at = sys_mmap(addr, len, prot, flags, fd, offset);
+	if (sys_failed(at))
+		arena_reattach(&detached, false);
 	else
-		arena_claim((uintptr_t)at, whole_pages(len));
+		arena_detach((uintptr_t)at, whole_pages(len));
 	return at;
 }
 
@@ -305,27 +308,27 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 		  off_t offset)
 {
 	void *served;
-	enum route why;
+	enum reason why;
 	long failed = 0;
 
 	stats_enter();
 	ready();
 	why = serve(addr, len, prot, flags, offset, &served);
-	if ((why == ROUTE_FIXED || why == ROUTE_HINT) &&
+	if ((why == REASON_FIXED || why == REASON_HINT) &&
 	    serve_placed(addr, len, prot, flags, offset, &failed)) {
-		why = failed ? why : ROUTE_SERVE;
+		why = failed ? why : REASON_NONE;
 		served = addr;
 	}
-	profile_record(why == ROUTE_SERVE, len);
-	upkeep_after(len);
-	if (why == ROUTE_SERVE) {
-		stats_mapped(whole_pages(len), real_page_size());
+	profile_record(why == REASON_NONE, len);
+	housekeeping_tick(len);
+	if (why == REASON_NONE) {
+		stats_mapped(whole_pages(len), sys_page_size());
 		return served;
 	}
 	stats_passed(STAT_MMAP_PASSED, why, len);
-	if (why == ROUTE_MAX)
+	if (why == REASON_MAX)
 		failed = -ENOMEM;
-	return real_result_ptr(
+	return sys_result_ptr(
 		failed ? failed
 		       : map_by_kernel(addr, len, prot, flags, fd, offset));
 }
@@ -342,8 +345,8 @@ EXPORT int munmap(void *addr, size_t len)
 
 	stats_enter();
 	if (!arena_touches(at, whole) || whole < len || at + whole < at ||
-	    at % real_page_size()) {
-		failed = real_munmap(addr, len);
+	    at % sys_page_size()) {
+		failed = sys_munmap(addr, len);
 		tally.kernel = failed ? 0 : whole;
 	} else
 		failed = arena_unmap(at, whole, &tally);
@@ -351,8 +354,8 @@ EXPORT int munmap(void *addr, size_t len)
 		stats_served(STAT_MUNMAP_SERVED, tally.ours);
 	if (tally.kernel || failed)
 		stats_served(STAT_MUNMAP_PASSED, tally.kernel);
-	upkeep_after(whole);
-	return (int)real_result(failed);
+	housekeeping_tick(whole);
+	return (int)sys_result(failed);
 }
 
 EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
@@ -362,10 +365,10 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 		.old_len = whole_pages(old_len),
 		.new_len = whole_pages(new_len),
 		.flags = flags,
-		.page = real_page_size(),
+		.page = sys_page_size(),
 		.max = config()->max_region,
 	};
-	enum route why = ROUTE_OUTSIDE;
+	enum reason why = REASON_OUTSIDE;
 	long at;
 
 	stats_enter();
@@ -381,14 +384,14 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 	if (move_concerns_arena(&move))
 		at = move_region(&move, &why);
 	else
-		at = real_mremap(addr, old_len, new_len, flags,
-				 (void *)move.fixed);
-	if (why == ROUTE_SERVE)
+		at = sys_mremap(addr, old_len, new_len, flags,
+				(void *)move.fixed);
+	if (why == REASON_NONE)
 		stats_served(STAT_MREMAP_SERVED, move.new_len);
 	else
 		stats_passed(STAT_MREMAP_PASSED, why, move.new_len);
-	upkeep_after(new_len);
-	return real_result_ptr(at);
+	housekeeping_tick(new_len);
+	return sys_result_ptr(at);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -396,7 +399,7 @@ EXPORT void *mremap(void *addr, size_t old_len, size_t new_len, int flags, ...)
 
 static int altered(const struct alter *alter)
 {
-	return (int)real_result(alter_range(alter));
+	return (int)sys_result(alter_range(alter));
 }
 
 EXPORT int mprotect(void *addr, size_t len, int prot)
@@ -449,7 +452,7 @@ static long advise(void *addr, size_t len, int advice)
 
 EXPORT int madvise(void *addr, size_t len, int advice)
 {
-	return (int)real_result(advise(addr, len, advice));
+	return (int)sys_result(advise(addr, len, advice));
 }
 
 /* Returns the error; POSIX_MADV_DONTNEED must not lose contents. */
@@ -465,7 +468,7 @@ EXPORT int posix_madvise(void *addr, size_t len, int advice)
 static int lock_range(long number, const void *addr, size_t len, long flags,
 		      bool locks)
 {
-	uintptr_t start = (uintptr_t)addr & ~(real_page_size() - 1);
+	uintptr_t start = (uintptr_t)addr & ~(sys_page_size() - 1);
 	struct alter alter = {
 		.number = number,
 		.args = { flags },
@@ -511,16 +514,16 @@ EXPORT int mlockall(int flags)
 		arena_lock_all(before);
 	if (!failed && flags & MCL_CURRENT)
 		arena_locked();
-	return (int)real_result(failed);
+	return (int)sys_result(failed);
 }
 
 EXPORT int munlockall(void)
 {
-	long failed = real_syscall(SYS_munlockall, 0, 0, 0, 0, 0, 0);
+	long failed = sys_call(SYS_munlockall, 0, 0, 0, 0, 0, 0);
 
 	if (!failed)
 		arena_lock_all(false);
-	return (int)real_result(failed);
+	return (int)sys_result(failed);
 }
 
 EXPORT int mincore(void *addr, size_t len, unsigned char *vec)
@@ -584,7 +587,7 @@ EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t page,
 
 	/* All or nothing. */
 	if (alter_meets_hole(&alter))
-		return (int)real_result(-EINVAL);
+		return (int)sys_result(-EINVAL);
 	return altered(&alter);
 }
 
@@ -593,7 +596,7 @@ static size_t segment_length(int id)
 {
 	struct shmid_ds ds;
 
-	return real_syscall(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0)
+	return sys_call(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0)
 		       ? 0
 		       : whole_pages(ds.shm_segsz);
 }
@@ -602,32 +605,32 @@ static size_t segment_length(int id)
  * is. */
 EXPORT void *shmat(int id, const void *addr, int flags)
 {
-	struct arena_claims claims = { 0 };
+	struct arena_detached detached = { 0 };
 	uintptr_t want = (uintptr_t)addr & ~(SHMLBA - 1ul);
 	size_t len = addr ? segment_length(id) : 0;
 	long at;
 
 	if (len && flags & SHM_REMAP)
-		claims = arena_claim(want, len);
+		detached = arena_detach(want, len);
 	else if (len)
-		claims = arena_claim_free(want, len);
-	if (claims.count)
+		detached = arena_detach_free(want, len);
+	if (detached.count)
 		flags |= SHM_REMAP;
-	at = real_syscall(SYS_shmat, id, (long)addr, flags, 0, 0, 0);
-	if (real_failed(at))
-		arena_claim_undo(&claims, false);
+	at = sys_call(SYS_shmat, id, (long)addr, flags, 0, 0, 0);
+	if (sys_failed(at))
+		arena_reattach(&detached, false);
 	else
-		arena_claim((uintptr_t)at, claims.len);
-	return real_result_ptr(at);
+		arena_detach((uintptr_t)at, detached.len);
+	return sys_result_ptr(at);
 }
 
 EXPORT int shmdt(const void *addr)
 {
-	long failed = real_syscall(SYS_shmdt, (long)addr, 0, 0, 0, 0, 0);
+	long failed = sys_call(SYS_shmdt, (long)addr, 0, 0, 0, 0, 0);
 
 	if (!failed)
-		arena_refill_hole((uintptr_t)addr);
-	return (int)real_result(failed);
+		arena_reclaim_hole((uintptr_t)addr);
+	return (int)sys_result(failed);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -638,7 +641,7 @@ static void set_rights(uintptr_t before, uintptr_t now)
 {
 	uintptr_t start = whole_pages(before);
 
-	if (persona_executes() && now > start)
+	if (personality_executes() && now > start)
 		mprotect((void *)start, now - start, PROT_READ | PROT_WRITE);
 }
 
@@ -649,18 +652,18 @@ static int move_break(void *addr)
 	size_t more;
 
 	stats_enter();
-	before = heap_move(0);
-	now = heap_move(want);
+	before = brk_move(0);
+	now = brk_move(want);
 	more = want > before ? want - before : 0;
 	__curbrk = (void *)now;
-	upkeep_after(more);
+	housekeeping_tick(more);
 	if (now >= want) {
 		set_rights(before, now);
 		if (more)
 			stats_served(STAT_BRK_SERVED, more);
 		return 0;
 	}
-	stats_passed(STAT_BRK_PASSED, ROUTE_HEAP_FULL, more);
+	stats_passed(STAT_BRK_PASSED, REASON_HEAP_FULL, more);
 	errno = ENOMEM;
 	return -1;
 }
@@ -674,7 +677,7 @@ static bool exiting;
 EXPORT __attribute__((noreturn)) void _exit(int status)
 {
 	report_last(exiting ? "exit" : "_exit");
-	real_exit_group(status);
+	sys_exit_group(status);
 }
 
 EXPORT __attribute__((noreturn)) void _Exit(int status)
@@ -765,10 +768,10 @@ static __attribute__((constructor)) void set_up(int argc, char **argv,
 		return;
 	settings = config();
 	ready();
-	upkeep_start(settings);
+	housekeeping_start(settings);
 	take_signal(settings);
 	take_hooks(settings);
-	pthread_atfork(arena_hold, arena_release, forked);
+	pthread_atfork(arena_quiesce, arena_resume, forked);
 	at_quick_exit(leave);
 	background_start(settings);
 	if (settings->profile)

@@ -119,15 +119,15 @@ static bool move_tables(const struct move *m, uintptr_t to)
 	for (uintptr_t from = m->old; from < end; from += len) {
 		size_t done = from - m->old;
 
-		len = arena_piece(from, end - from);
+		len = arena_vma_length(from, end - from);
 		if (!move_table(from, len, to + done)) {
 			copy(m->old, to, done);
 			return false;
 		}
-		arena_seam(to + done);
+		arena_vma_starts(to + done);
 	}
-	arena_seam(to + m->old_len);
-	arena_alter(to, m->old_len, MARK_MOVED);
+	arena_vma_starts(to + m->old_len);
+	arena_alter(to, m->old_len, MARK_REMAP_ON_FREE);
 	return true;
 }
 
@@ -139,7 +139,7 @@ static bool pays_by_tables(const struct move *m)
 	if (m->old_len < TABLES_FROM)
 		return false;
 	for (size_t pieces = 0; pieces < PIECES_MOST && from < end; pieces++)
-		from += arena_piece(from, end - from);
+		from += arena_vma_length(from, end - from);
 	return from >= end;
 }
 
@@ -157,7 +157,7 @@ static long copy_out(const struct move *m)
 		flags |= MAP_FIXED;
 	at = arena_kernel()->mmap((void *)m->fixed, m->new_len,
 				  PROT_READ | PROT_WRITE, flags, -1, 0);
-	if (real_failed(at))
+	if (sys_failed(at))
 		return at;
 	copy_rest(m, (uintptr_t)at, m->old_len);
 	if (m->flags & MREMAP_DONTUNMAP)
@@ -172,7 +172,8 @@ static long copy_out(const struct move *m)
 static bool may_copy_out(const struct move *m)
 {
 	return m->old_len &&
-	       arena_is_live(m->old, m->old_len, MARK_BIT(MARK_ALTERED)) &&
+	       arena_is_live(m->old, m->old_len,
+			     MARK_BIT(MARK_REMAP_BEFORE_USE)) &&
 	       !arena_kernel()->madvise((void *)m->old, m->old_len,
 					MADV_NORMAL);
 }
@@ -191,7 +192,7 @@ static long move_piece(uintptr_t from, size_t len, uintptr_t to, size_t new_len,
  * stack is in the way. */
 static bool is_piece(uintptr_t from, size_t len)
 {
-	size_t too_long = real_stack() + real_page_size() - from;
+	size_t too_long = sys_stack() + sys_page_size() - from;
 
 	return arena_kernel()->mremap((void *)from, len, too_long, 0, NULL) !=
 	       -EFAULT;
@@ -203,7 +204,7 @@ static bool are_pieces(const struct move *m)
 	size_t len;
 
 	for (uintptr_t from = m->old; from < end; from += len) {
-		len = arena_piece(from, end - from);
+		len = arena_vma_length(from, end - from);
 		if (!is_piece(from, len))
 			return false;
 	}
@@ -215,7 +216,7 @@ static void move_back(const struct move *m, uintptr_t end)
 	size_t len;
 
 	for (uintptr_t from = m->old; from < end; from += len) {
-		len = arena_piece(from, end - from);
+		len = arena_vma_length(from, end - from);
 		move_piece(m->fixed + (from - m->old), len, from, len,
 			   TO_PLACE);
 	}
@@ -234,25 +235,25 @@ static long move_pieces(const struct move *m)
 		size_t done = from - m->old;
 		long at;
 
-		len = arena_piece(from, end - from);
+		len = arena_vma_length(from, end - from);
 		at = move_piece(from, len, m->fixed + done,
 				from + len < end ? len : m->new_len - done,
 				m->flags);
-		if (real_failed(at)) {
+		if (sys_failed(at)) {
 			move_back(m, from);
 			return at;
 		}
 	}
 	for (uintptr_t from = m->old; from < end; from += len) {
-		len = arena_piece(from, end - from);
-		arena_seam(m->fixed + (from - m->old));
+		len = arena_vma_length(from, end - from);
+		arena_vma_starts(m->fixed + (from - m->old));
 	}
 	return (long)m->fixed;
 }
 
 static bool in_pieces(const struct move *m)
 {
-	return m->old_len && arena_piece(m->old, m->old_len) < m->old_len;
+	return m->old_len && arena_vma_length(m->old, m->old_len) < m->old_len;
 }
 
 /* What the kernel keeps apart is not even tried: before it says so, some kernels
@@ -271,27 +272,27 @@ static bool must_move_pieces(const struct move *m)
 static long move_by_kernel(const struct move *m)
 {
 	bool copies = must_copy_out(m);
-	struct arena_claims claims = { 0 };
+	struct arena_detached detached = { 0 };
 	long at;
 
 	if (!is_mapped(m->old, m->old_len ? m->old_len : m->page))
 		return -EFAULT;
 	if (m->flags & MREMAP_FIXED && !m->own)
-		claims = arena_claim(m->fixed, m->new_len);
+		detached = arena_detach(m->fixed, m->new_len);
 	if (copies)
 		at = copy_out(m);
 	else
 		at = must_move_pieces(m) ? move_pieces(m) : by_kernel(m);
-	if (real_failed(at) && !m->own)
-		arena_claim_undo(&claims, true);
+	if (sys_failed(at) && !m->own)
+		arena_reattach(&detached, true);
 	/* Then what it was copied from is free. */
 	if (copies)
 		return at;
-	if (!real_failed(at))
-		arena_claim((uintptr_t)at, m->new_len);
+	if (!sys_failed(at))
+		arena_detach((uintptr_t)at, m->new_len);
 	/* Also when it failed midway. */
 	if ((uintptr_t)at != m->old && !(m->flags & MREMAP_DONTUNMAP))
-		arena_refill(m->old, m->old_len);
+		arena_reclaim_unmapped(m->old, m->old_len);
 	return at;
 }
 
@@ -306,12 +307,12 @@ static long shrink(const struct move *m)
 	if (first.kind == PART_KERNEL)
 		failed = arena_kernel()->mremap((void *)m->old, m->page,
 						m->page, 0, NULL);
-	if (real_failed(failed))
+	if (sys_failed(failed))
 		return failed;
 	if (m->new_len < m->old_len)
 		failed = arena_unmap(m->old + m->new_len,
 				     m->old_len - m->new_len, &tally);
-	return real_failed(failed) ? failed : (long)m->old;
+	return sys_failed(failed) ? failed : (long)m->old;
 }
 
 /*
@@ -324,12 +325,12 @@ static long move_out(const struct move *m)
 	long at = arena_kernel()->mmap(NULL, m->new_len, PROT_READ | PROT_WRITE,
 				       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (real_failed(at))
+	if (sys_failed(at))
 		return at;
 	out.fixed = (uintptr_t)at;
 	out.flags |= MREMAP_FIXED;
 	at = move_by_kernel(&out);
-	if (real_failed(at))
+	if (sys_failed(at))
 		arena_kernel()->munmap((void *)out.fixed, out.new_len);
 	return at;
 }
@@ -359,7 +360,7 @@ static long move_elsewhere(const struct move *m)
 	if (!are_pieces(&head))
 		return -EFAULT;
 	at = move_by_kernel(&head);
-	if (!real_failed(at))
+	if (!sys_failed(at))
 		arena_unmap(m->old + m->new_len, m->old_len - m->new_len,
 			    &tally);
 	return at;
@@ -368,33 +369,33 @@ static long move_elsewhere(const struct move *m)
 /* What the kernel may have unmapped is mapped again before it serves. */
 static void give_up(uintptr_t to, size_t len)
 {
-	arena_alter(to, len, MARK_ALTERED);
+	arena_alter(to, len, MARK_REMAP_BEFORE_USE);
 	arena_free(to, len, LEAVE_DIRTY);
 }
 
-static enum route get_room(const struct move *m, bool clean, uintptr_t *to)
+static enum reason get_room(const struct move *m, bool clean, uintptr_t *to)
 {
 	if (m->new_len > m->max)
-		return ROUTE_TOO_LARGE;
+		return REASON_TOO_LARGE;
 	return arena_get_for(m->new_len, m->old_len,
 			     clean ? FILL_CLEAN : FILL_ANY, to);
 }
 
 /* To other frames of the arena, or out of it if there are none. */
-static long relocate(const struct move *m, enum route *why)
+static long relocate(const struct move *m, enum reason *why)
 {
 	bool tables = pays_by_tables(m);
 	uintptr_t to;
 
 	*why = get_room(m, tables, &to);
-	if (*why == ROUTE_SERVE && tables && !move_tables(m, to)) {
+	if (*why == REASON_NONE && tables && !move_tables(m, to)) {
 		give_up(to, m->new_len);
 		tables = false;
 		*why = get_room(m, tables, &to);
 	}
-	if (*why == ROUTE_MAX)
+	if (*why == REASON_MAX)
 		return -ENOMEM;
-	if (*why != ROUTE_SERVE)
+	if (*why != REASON_NONE)
 		return move_out(m);
 	if (!tables)
 		copy(to, m->old, m->old_len);
@@ -407,7 +408,7 @@ static long relocate(const struct move *m, enum route *why)
 static long grow_pieces(const struct move *m)
 {
 	struct move within = *m;
-	enum route route;
+	enum reason why;
 	long at;
 
 	within.flags |= MREMAP_FIXED;
@@ -416,11 +417,11 @@ static long grow_pieces(const struct move *m)
 		return -EFAULT;
 	if (!(m->flags & MREMAP_MAYMOVE))
 		return -ENOMEM;
-	route = arena_get_for(m->new_len, m->old_len, FILL_ANY, &within.fixed);
-	if (route != ROUTE_SERVE)
-		return route == ROUTE_MAX ? -ENOMEM : move_out(m);
+	why = arena_get_for(m->new_len, m->old_len, FILL_ANY, &within.fixed);
+	if (why != REASON_NONE)
+		return why == REASON_MAX ? -ENOMEM : move_out(m);
 	at = move_by_kernel(&within);
-	if (real_failed(at))
+	if (sys_failed(at))
 		give_up(within.fixed, m->new_len);
 	return at;
 }
@@ -435,11 +436,11 @@ static long grow_in_place(const struct move *m)
 
 	if (at != -EFAULT || !in_pieces(m) || !are_pieces(m))
 		return at;
-	while ((len = arena_piece(last, end - last)) < end - last)
+	while ((len = arena_vma_length(last, end - last)) < end - last)
 		last += len;
 	at = arena_kernel()->mremap((void *)last, len,
 				    m->new_len - (last - m->old), 0, NULL);
-	return real_failed(at) ? at : (long)m->old;
+	return sys_failed(at) ? at : (long)m->old;
 }
 
 static long grow_by_kernel(const struct move *m)
@@ -463,20 +464,21 @@ static long grow_altered(const struct move *m)
 		return grow_by_kernel(m);
 	if (!arena_kernel()->munmap((void *)behind, more))
 		at = grow_in_place(m);
-	if (!real_failed(at)) {
-		arena_alter(behind, more, MARK_ALTERED);
+	if (!sys_failed(at)) {
+		arena_alter(behind, more, MARK_REMAP_BEFORE_USE);
 		return at;
 	}
-	arena_refill(behind, more);
+	arena_reclaim_unmapped(behind, more);
 	return grow_by_kernel(m);
 }
 
-static long grow(const struct move *m, enum route *why)
+static long grow(const struct move *m, enum reason *why)
 {
 	if (!is_mapped(m->old, m->old_len))
 		return -EFAULT;
-	if (!arena_is_live(m->old, m->old_len, MARK_BIT(MARK_ALTERED))) {
-		*why = ROUTE_FIXED;
+	if (!arena_is_live(m->old, m->old_len,
+			   MARK_BIT(MARK_REMAP_BEFORE_USE))) {
+		*why = REASON_FIXED;
 		return grow_altered(m);
 	}
 	if (m->new_len <= m->max &&
@@ -485,15 +487,15 @@ static long grow(const struct move *m, enum route *why)
 	return m->flags & MREMAP_MAYMOVE ? relocate(m, why) : -ENOMEM;
 }
 
-long move_region(const struct move *m, enum route *why)
+long move_region(const struct move *m, enum reason *why)
 {
-	*why = ROUTE_SERVE;
+	*why = REASON_NONE;
 	if (is_refused(m)) {
-		*why = ROUTE_INVALID;
+		*why = REASON_INVALID;
 		return by_kernel(m);
 	}
 	if (m->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP) || !m->old_len) {
-		*why = ROUTE_FIXED;
+		*why = REASON_FIXED;
 		return move_elsewhere(m);
 	}
 	return m->new_len <= m->old_len ? shrink(m) : grow(m, why);

@@ -33,6 +33,6 @@ struct move {
 /* Whether the arena is concerned at all; if not, the kernel alone is. */
 int move_concerns_arena(const struct move *move);
 
-/* The new address or -errno. *why is ROUTE_SERVE when the arena did it, else
+/* The new address or -errno. *why is REASON_NONE when the arena did it, else
  * why the kernel had to. */
-long move_region(const struct move *move, enum route *why);
+long move_region(const struct move *move, enum reason *why);

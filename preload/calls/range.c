@@ -21,9 +21,9 @@ static long call(const struct alter *a, uintptr_t addr, size_t len)
 
 	/* One byte a page is asked for. */
 	if (a->number == SYS_mincore && addr - a->addr < a->len)
-		first += (long)((addr - a->addr) / real_page_size());
-	return real_syscall(a->number, (long)addr, (long)len, first, a->args[1],
-			    a->args[2], a->args[3]);
+		first += (long)((addr - a->addr) / sys_page_size());
+	return sys_call(a->number, (long)addr, (long)len, first, a->args[1],
+			a->args[2], a->args[3]);
 }
 
 /* The longest part from `at` on in which all is, or all is not, a hole. */
@@ -45,7 +45,7 @@ static struct arena_part stretch(uintptr_t at, uintptr_t end)
 /* What the kernel says of the arguments, at an address where nothing is. */
 static long on_hole(const struct alter *a)
 {
-	size_t page = real_page_size();
+	size_t page = sys_page_size();
 	long failed = call(a, (uintptr_t)0 - 2 * page, page);
 
 	return failed ? failed : -a->hole_error;
@@ -59,16 +59,16 @@ static long part_of(const struct alter *a, const struct arena_part *part)
 		return part->start == a->addr ? on_hole(a) : -a->hole_error;
 	if (!a->alters)
 		return call(a, part->start, part->len);
-	arena_alter(part->start, part->len, MARK_ALTERED);
+	arena_alter(part->start, part->len, MARK_REMAP_BEFORE_USE);
 	result = call(a, part->start, part->len);
-	arena_alter(part->start, part->len, MARK_ALTERED);
+	arena_alter(part->start, part->len, MARK_REMAP_BEFORE_USE);
 	return result;
 }
 
 long alter_range(const struct alter *a)
 {
 	uintptr_t end = a->addr + a->len;
-	size_t mask = real_page_size() - 1;
+	size_t mask = sys_page_size() - 1;
 	struct arena_part part;
 	long result = a->holes == HOLES_PASS ? -a->hole_error : 0;
 

@@ -166,8 +166,8 @@ static bool in_reach(const struct libc *libc, uintptr_t at, size_t page)
 
 static long map_at(uintptr_t at, size_t len, int flags)
 {
-	return real_mmap((void *)at, len, PROT_READ | PROT_WRITE,
-			 MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
+	return sys_mmap((void *)at, len, PROT_READ | PROT_WRITE,
+			MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 }
 
 /* An old kernel takes MAP_FIXED_NOREPLACE for a hint. */
@@ -176,10 +176,10 @@ static bool try_map(const struct libc *libc, uintptr_t at, int flags,
 {
 	long got = map_at(at, 2 * stubs->page, flags);
 
-	if (real_failed(got))
+	if (sys_failed(got))
 		return false;
 	if (!in_reach(libc, (uintptr_t)got, stubs->page)) {
-		real_munmap((void *)got, 2 * stubs->page);
+		sys_munmap((void *)got, 2 * stubs->page);
 		return false;
 	}
 	stubs->code = (uint8_t *)got;
@@ -195,8 +195,8 @@ static bool map_stubs(const struct libc *libc, struct stubs *stubs)
 	size_t step = hook_arch_reach / TRIES;
 	uintptr_t middle;
 
-	stubs->page = real_page_size();
-	stubs->alone = real_threads() == 1;
+	stubs->page = sys_page_size();
+	stubs->alone = sys_count_threads() == 1;
 	middle = libc->start / stubs->page * stubs->page;
 	if (try_map(libc, 0, 0, stubs))
 		return true;
@@ -227,8 +227,8 @@ static bool write_stubs(const struct stubs *stubs, const struct hook *hooks,
 		slot->target = (uintptr_t)code + HOOK_STUB_TEST;
 		hook_arch_write_stub(code, slot);
 	}
-	return !real_failed(
-		real_mprotect(stubs->code, stubs->page, PROT_READ | PROT_EXEC));
+	return !sys_failed(
+		sys_mprotect(stubs->code, stubs->page, PROT_READ | PROT_EXEC));
 }
 
 /* ------------------------------------------------------------------------ */
@@ -253,8 +253,8 @@ static bool protect(const struct libc *libc, const struct stubs *stubs,
 		return true;
 	low = low / stubs->page * stubs->page;
 	high = high / stubs->page * stubs->page + stubs->page;
-	return !real_failed(
-		real_mprotect((void *)low, high - low, prot | PROT_EXEC));
+	return !sys_failed(
+		sys_mprotect((void *)low, high - low, prot | PROT_EXEC));
 }
 
 typedef uintptr_t (*test_call_t)(uintptr_t, uintptr_t, uintptr_t, uintptr_t,
@@ -384,5 +384,5 @@ void hook_install(struct hook *hooks, size_t count)
 		take_all(&libc, &stubs, hooks, count);
 		protect(&libc, &stubs, hooks, count, PROT_READ);
 	}
-	real_mprotect(stubs.slots, stubs.page, PROT_READ);
+	sys_mprotect(stubs.slots, stubs.page, PROT_READ);
 }

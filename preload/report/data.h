@@ -16,7 +16,7 @@ struct report_data {
 	const char *background; /* see report_background */
 	bool running; /* it is not the last one */
 	int64_t pid;
-	struct arena_figures arena;
+	struct arena_snapshot arena;
 	/* Frames handed out and taken back since the counters started. */
 	uint64_t served, given_back;
 	bool balanced;
@@ -25,5 +25,5 @@ struct report_data {
 /* Gets that were served by the slot of their own processor at once. */
 uint64_t report_slot_hits(const struct report_data *data);
 
-void report_text(struct say *say, const struct report_data *data);
-void report_json(struct say *say, const struct report_data *data);
+void report_text(struct print *out, const struct report_data *data);
+void report_json(struct print *out, const struct report_data *data);

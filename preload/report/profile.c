@@ -58,7 +58,7 @@ static bool claim(struct site *site, uint64_t hash, const uintptr_t *frames,
 		return found == hash;
 	for (size_t i = 0; i < depth; i++)
 		site->frames[i] = frames[i];
-	/* Pairs with the load in say_frames. */
+	/* Pairs with the load in print_frames. */
 	atomic_store_explicit(&site->depth, depth, memory_order_release);
 	return true;
 }
@@ -96,7 +96,7 @@ static size_t guarded_walk(uintptr_t *frames)
 		return 0;
 	atomic_fetch_add(&walks, 1);
 	if (!atomic_load(&paused)) /* before_fork may have missed this one */
-		depth = walk(frames, DEPTH);
+		depth = unwind_stack(frames, DEPTH);
 	atomic_fetch_sub(&walks, 1);
 	return depth;
 }
@@ -126,7 +126,7 @@ static void before_fork(void)
 
 	atomic_store(&paused, true);
 	while (atomic_load(&walks) > 0 && tries-- > 0)
-		real_ppoll(NULL, 0, &wait);
+		sys_ppoll(NULL, 0, &wait);
 	unsafe = atomic_load(&walks) > 0;
 }
 
@@ -149,7 +149,7 @@ void profile_forget(void)
 {
 	if (!sites)
 		return;
-	real_madvise(sites, SITES * sizeof(struct site), MADV_DONTNEED);
+	sys_madvise(sites, SITES * sizeof(struct site), MADV_DONTNEED);
 	for (size_t kind = 0; kind < KINDS; kind++) {
 		atomic_store(&elsewhere.bytes[kind], 0);
 		atomic_store(&elsewhere.calls[kind], 0);
@@ -158,25 +158,25 @@ void profile_forget(void)
 
 static const char *map_sites(void)
 {
-	long table = real_mmap(NULL, SITES * sizeof(struct site),
-			       PROT_READ | PROT_WRITE,
-			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long table = sys_mmap(NULL, SITES * sizeof(struct site),
+			      PROT_READ | PROT_WRITE,
+			      MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (real_failed(table))
+	if (sys_failed(table))
 		return "no memory for the table";
 	sites = (struct site *)table;
 	return NULL;
 }
 
-static void say_why_not(const char *why_not)
+static void print_why_not(const char *why_not)
 {
 	char buf[256];
-	struct say say = say_to(STDERR_FILENO, buf, sizeof(buf));
+	struct print out = print_to(STDERR_FILENO, buf, sizeof(buf));
 
-	say_text(&say, "llfree: LLFREE_PROFILE=1: no call sites: ");
-	say_text(&say, why_not);
-	say_char(&say, '\n');
-	say_flush(&say);
+	print_text(&out, "llfree: LLFREE_PROFILE=1: no call sites: ");
+	print_text(&out, why_not);
+	print_char(&out, '\n');
+	print_flush(&out);
 }
 
 void profile_start(void)
@@ -184,17 +184,17 @@ void profile_start(void)
 	const char *why_not;
 
 	busy = true;
-	why_not = walk_start();
+	why_not = unwind_start();
 	if (!why_not)
 		why_not = map_sites();
 	if (!why_not) {
-		names_start();
+		symbolize_start();
 		pthread_atfork(before_fork, after_fork_parent,
 			       after_fork_child);
 	}
 	busy = false;
 	if (why_not)
-		say_why_not(why_not);
+		print_why_not(why_not);
 	profile_on = !why_not;
 }
 
@@ -260,86 +260,86 @@ static struct rank next_rank(struct rank last, size_t kind)
 }
 
 /* The walk's addresses are where calls return to: one back is in the call. */
-static void say_frame(struct say *say, uintptr_t frame)
+static void print_frame(struct print *out, uintptr_t frame)
 {
-	struct name name = names_find(frame - 1);
+	struct symbol name = symbolize(frame - 1);
 
-	say_text(say, "         ");
+	print_text(out, "         ");
 	if (name.function) {
-		say_text(say, name.function);
-		say_char(say, '+');
-		say_hex(say, name.function_offset);
-		say_pad(say, 44);
+		print_text(out, name.function);
+		print_char(out, '+');
+		print_hex(out, name.function_offset);
+		print_pad(out, 44);
 	}
 	if (name.module) {
-		say_text(say, name.module);
-		say_char(say, '+');
-		say_hex(say, name.module_offset);
+		print_text(out, name.module);
+		print_char(out, '+');
+		print_hex(out, name.module_offset);
 	} else {
-		say_text(say, "code of no file");
+		print_text(out, "code of no file");
 	}
-	say_char(say, '\n');
+	print_char(out, '\n');
 }
 
-static void json_frame(struct say *say, uintptr_t frame)
+static void json_frame(struct print *out, uintptr_t frame)
 {
-	struct name name = names_find(frame - 1);
+	struct symbol name = symbolize(frame - 1);
 
-	say_json_open(say, '{');
+	print_json_open(out, '{');
 	if (name.function)
-		say_json_member_string(say, "function", name.function);
+		print_json_member_string(out, "function", name.function);
 	if (name.module) {
-		say_json_member_string(say, "module", name.path);
-		say_json_member_u64(say, "offset", name.module_offset);
+		print_json_member_string(out, "module", name.path);
+		print_json_member_u64(out, "offset", name.module_offset);
 	}
-	say_json_member_u64(say, "address", frame - 1);
-	say_json_close(say, '}');
+	print_json_member_u64(out, "address", frame - 1);
+	print_json_close(out, '}');
 }
 
-static void say_frames(struct say *say, const struct site *site, bool json)
+static void print_frames(struct print *out, const struct site *site, bool json)
 {
 	size_t depth = atomic_load_explicit(&site->depth, memory_order_acquire);
 
 	for (size_t i = 0; i < depth; i++) {
 		if (json)
-			json_frame(say, site->frames[i]);
+			json_frame(out, site->frames[i]);
 		else
-			say_frame(say, site->frames[i]);
+			print_frame(out, site->frames[i]);
 	}
 }
 
-static void say_counts(struct say *say, uint64_t bytes, uint64_t calls,
+static void print_counts(struct print *out, uint64_t bytes, uint64_t calls,
+			 uint64_t whole)
+{
+	print_bytes_at(out, 19, bytes);
+	print_percent_at(out, 29, bytes, whole);
+	print_u64_at(out, 40, calls);
+	print_text(out, calls == 1 ? " call" : " calls");
+}
+
+static void print_site(struct print *out, struct rank rank, size_t number,
+		       size_t kind, uint64_t whole)
+{
+	print_u64_at(out, 6, number);
+	print_counts(out, rank.bytes, calls_at(rank.index, kind), whole);
+	print_char(out, '\n');
+	print_frames(out, &sites[rank.index], false);
+}
+
+static void json_site(struct print *out, struct rank rank, size_t kind)
+{
+	print_json_open(out, '{');
+	print_json_member_u64(out, "bytes", rank.bytes);
+	print_json_member_u64(out, "calls", calls_at(rank.index, kind));
+	print_json_key(out, "frames");
+	print_json_open(out, '[');
+	print_frames(out, &sites[rank.index], true);
+	print_json_close(out, ']');
+	print_json_close(out, '}');
+}
+
+static void print_list(struct print *out, size_t kind, size_t top, bool json,
 		       uint64_t whole)
-{
-	say_bytes_at(say, 19, bytes);
-	say_percent_at(say, 29, bytes, whole);
-	say_u64_at(say, 40, calls);
-	say_text(say, calls == 1 ? " call" : " calls");
-}
-
-static void say_site(struct say *say, struct rank rank, size_t number,
-		     size_t kind, uint64_t whole)
-{
-	say_u64_at(say, 6, number);
-	say_counts(say, rank.bytes, calls_at(rank.index, kind), whole);
-	say_char(say, '\n');
-	say_frames(say, &sites[rank.index], false);
-}
-
-static void json_site(struct say *say, struct rank rank, size_t kind)
-{
-	say_json_open(say, '{');
-	say_json_member_u64(say, "bytes", rank.bytes);
-	say_json_member_u64(say, "calls", calls_at(rank.index, kind));
-	say_json_key(say, "frames");
-	say_json_open(say, '[');
-	say_frames(say, &sites[rank.index], true);
-	say_json_close(say, ']');
-	say_json_close(say, '}');
-}
-
-static void say_list(struct say *say, size_t kind, size_t top, bool json,
-		     uint64_t whole)
 {
 	struct rank rank = { .bytes = UINT64_MAX, .index = SITES };
 
@@ -348,59 +348,59 @@ static void say_list(struct say *say, size_t kind, size_t top, bool json,
 		if (rank.index == SITES)
 			return;
 		if (json)
-			json_site(say, rank, kind);
+			json_site(out, rank, kind);
 		else
-			say_site(say, rank, i, kind, whole);
+			print_site(out, rank, i, kind, whole);
 	}
 }
 
-static void say_kind(struct say *say, size_t kind, size_t top)
+static void print_kind(struct print *out, size_t kind, size_t top)
 {
 	struct total total = total_of(kind), unknown = unknown_of(kind);
 
-	say_text(say, kind == SERVED ? "\nCall sites of memory served ("
-				     : "\nCall sites of memory passed (");
-	say_u64(say, total.sites < top ? total.sites : top);
-	say_text(say, " of ");
-	say_u64(say, total.sites);
-	say_text(say, ")\n");
-	say_list(say, kind, top, false, total.bytes);
+	print_text(out, kind == SERVED ? "\nCall sites of memory served ("
+				       : "\nCall sites of memory passed (");
+	print_u64(out, total.sites < top ? total.sites : top);
+	print_text(out, " of ");
+	print_u64(out, total.sites);
+	print_text(out, ")\n");
+	print_list(out, kind, top, false, total.bytes);
 	if (unknown.calls == 0)
 		return;
-	say_counts(say, unknown.bytes, unknown.calls, total.bytes);
-	say_text(say, " of unknown origin (while forking, or table full)\n");
+	print_counts(out, unknown.bytes, unknown.calls, total.bytes);
+	print_text(out, " of unknown origin (while forking, or table full)\n");
 }
 
-static void json_kind(struct say *say, size_t kind, size_t top)
+static void json_kind(struct print *out, size_t kind, size_t top)
 {
 	struct total total = total_of(kind), unknown = unknown_of(kind);
 
-	say_json_key(say, kind == SERVED ? "served" : "passed");
-	say_json_open(say, '{');
-	say_json_member_u64(say, "sites", total.sites);
-	say_json_member_u64(say, "bytes", total.bytes);
-	say_json_member_u64(say, "calls", total.calls);
-	say_json_member_u64(say, "unknown_bytes", unknown.bytes);
-	say_json_member_u64(say, "unknown_calls", unknown.calls);
-	say_json_key(say, "top");
-	say_json_open(say, '[');
-	say_list(say, kind, top, true, total.bytes);
-	say_json_close(say, ']');
-	say_json_close(say, '}');
+	print_json_key(out, kind == SERVED ? "served" : "passed");
+	print_json_open(out, '{');
+	print_json_member_u64(out, "sites", total.sites);
+	print_json_member_u64(out, "bytes", total.bytes);
+	print_json_member_u64(out, "calls", total.calls);
+	print_json_member_u64(out, "unknown_bytes", unknown.bytes);
+	print_json_member_u64(out, "unknown_calls", unknown.calls);
+	print_json_key(out, "top");
+	print_json_open(out, '[');
+	print_list(out, kind, top, true, total.bytes);
+	print_json_close(out, ']');
+	print_json_close(out, '}');
 }
 
-void profile_report(struct say *say, size_t top, bool json)
+void profile_report(struct print *out, size_t top, bool json)
 {
 	if (!profile_on)
 		return;
 	if (!json) {
-		say_kind(say, SERVED, top);
-		say_kind(say, PASSED, top);
+		print_kind(out, SERVED, top);
+		print_kind(out, PASSED, top);
 		return;
 	}
-	say_json_key(say, "profile");
-	say_json_open(say, '{');
-	json_kind(say, SERVED, top);
-	json_kind(say, PASSED, top);
-	say_json_close(say, '}');
+	print_json_key(out, "profile");
+	print_json_open(out, '{');
+	json_kind(out, SERVED, top);
+	json_kind(out, PASSED, top);
+	print_json_close(out, '}');
 }

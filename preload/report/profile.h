@@ -49,4 +49,4 @@ void profile_forget(void);
  * The `top` sites by bytes of each kind: text with a headline, or for JSON the
  * member "profile". Nothing when profile_on is false. Recording goes on.
  */
-void profile_report(struct say *say, size_t top, bool json);
+void profile_report(struct print *out, size_t top, bool json);

@@ -45,9 +45,9 @@ static bool is_target(int fd)
 {
 	struct stat st;
 
-	if (real_is_modest())
+	if (sandboxed())
 		return fd >= 0 && fd == target.fd;
-	return fd >= 0 && !real_fstat(fd, &st) && st.st_dev == target.device &&
+	return fd >= 0 && !sys_fstat(fd, &st) && st.st_dev == target.device &&
 	       st.st_ino == target.inode;
 }
 
@@ -55,7 +55,7 @@ static void remember(int fd)
 {
 	struct stat st;
 
-	if (fd < 0 || real_fstat(fd, &st))
+	if (fd < 0 || sys_fstat(fd, &st))
 		return;
 	target.device = st.st_dev;
 	target.inode = st.st_ino;
@@ -65,8 +65,7 @@ static void remember(int fd)
 static void find_folder(const struct config *settings)
 {
 	if (settings->stats_file[0] == '/' ||
-	    real_failed(real_getcwd(folder, sizeof(folder))) ||
-	    folder[0] != '/')
+	    sys_failed(sys_getcwd(folder, sizeof(folder))) || folder[0] != '/')
 		folder[0] = '\0';
 }
 
@@ -78,36 +77,36 @@ static int open_file(const struct config *settings)
 	memcpy(path, folder, len);
 	if (len)
 		path[len++] = '/';
-	if (!config_stats_path(settings, real_getpid(), path + len,
+	if (!config_stats_path(settings, sys_getpid(), path + len,
 			       sizeof(path) - len))
 		return -1;
 	/* Does not wait for who reads a pipe: if there is no one, it fails. */
-	return (int)real_open(path,
-			      O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
-				      O_NOCTTY | O_NONBLOCK,
-			      0666);
+	return (int)sys_open(path,
+			     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
+				     O_NOCTTY | O_NONBLOCK,
+			     0666);
 }
 
 /* A duplicate with a high number, or `fd` itself; -1 when there is none. */
 static int dup_high(int fd, bool close)
 {
-	long high = real_fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
+	long high = sys_fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
 
-	if (real_failed(high))
-		high = close ? fd : real_fcntl(fd, F_DUPFD_CLOEXEC, 3);
+	if (sys_failed(high))
+		high = close ? fd : sys_fcntl(fd, F_DUPFD_CLOEXEC, 3);
 	else if (close)
-		real_close(fd);
-	return real_failed(high) ? -1 : (int)high;
+		sys_close(fd);
+	return sys_failed(high) ? -1 : (int)high;
 }
 
 static void complain(const struct config *settings)
 {
-	struct say say = say_to(STDERR_FILENO, buffer, sizeof(buffer));
+	struct print out = print_to(STDERR_FILENO, buffer, sizeof(buffer));
 
-	say_text(&say, "llfree: LLFREE_STATS_FILE=");
-	say_text(&say, settings->stats_file);
-	say_text(&say, ": cannot be opened; the report goes to stderr\n");
-	say_flush(&say);
+	print_text(&out, "llfree: LLFREE_STATS_FILE=");
+	print_text(&out, settings->stats_file);
+	print_text(&out, ": cannot be opened; the report goes to stderr\n");
+	print_flush(&out);
 }
 
 void report_open(const struct config *settings)
@@ -134,7 +133,7 @@ void report_forked(void)
 	writing = demanded = false;
 	if (!config()->stats_file[0] && target.fd != STDERR_FILENO &&
 	    is_target(target.fd)) {
-		real_close(target.fd);
+		sys_close(target.fd);
 		target.fd = STDERR_FILENO;
 	}
 	arena_forked();
@@ -146,7 +145,7 @@ static int find_target(const struct config *settings, bool *opened)
 	int fd;
 
 	*opened = false;
-	if (real_is_modest())
+	if (sandboxed())
 		return target.fd;
 	if (is_target(target.fd) &&
 	    !(settings->stats_file[0] && target.inherited))
@@ -165,11 +164,11 @@ static int find_target(const struct config *settings, bool *opened)
 
 static bool is_balanced(const struct report_data *d)
 {
-	const struct arena_figures *f = &d->arena;
+	const struct arena_snapshot *f = &d->arena;
 
 	return f->inherited + d->served == f->live + d->given_back &&
 	       f->free_frames == f->fast_free + f->claimed &&
-	       f->frames == f->free_frames + f->live + f->lost;
+	       f->frames == f->free_frames + f->live + f->leaked;
 }
 
 static void try_to_collect(struct report_data *d)
@@ -179,20 +178,20 @@ static void try_to_collect(struct report_data *d)
 	for (int i = 0; i < TRIES; i++) {
 		d->served = stats_sum(STAT_FRAMES_SERVED);
 		d->given_back = stats_sum(STAT_FRAMES_GIVEN_BACK);
-		arena_figures(&d->arena);
+		arena_snapshot(&d->arena);
 		d->balanced = is_balanced(d);
 		if (d->balanced)
 			return;
-		if (!real_is_modest())
-			real_ppoll(NULL, 0, &pause);
+		if (!sandboxed())
+			sys_ppoll(NULL, 0, &pause);
 	}
 }
 
 static void collect(struct report_data *d)
 {
-	arena_hold();
+	arena_quiesce();
 	try_to_collect(d);
-	arena_release();
+	arena_resume();
 }
 
 uint64_t report_slot_hits(const struct report_data *d)
@@ -218,22 +217,22 @@ static bool write_report(const char *how, char *text, size_t cap)
 		.how = how,
 		.background = background,
 		.running = text != buffer,
-		.pid = real_getpid(),
+		.pid = sys_getpid(),
 	};
 	bool opened;
 	int fd = find_target(data.settings, &opened);
-	struct say say = say_to(fd, text, cap);
+	struct print out = print_to(fd, text, cap);
 
 	if (fd < 0)
 		return false;
 	collect(&data);
 	if (data.settings->stats == CONFIG_STATS_JSON)
-		report_json(&say, &data);
+		report_json(&out, &data);
 	else
-		report_text(&say, &data);
-	say_flush(&say);
+		report_text(&out, &data);
+	print_flush(&out);
 	if (opened)
-		real_close(fd);
+		sys_close(fd);
 	return true;
 }
 
@@ -307,25 +306,26 @@ void report_on_signal(int number)
 
 void report_settings(const struct config *settings)
 {
-	struct say say = say_to(STDERR_FILENO, buffer, sizeof(buffer));
+	struct print out = print_to(STDERR_FILENO, buffer, sizeof(buffer));
 	const struct hook_result *hooks = hook_result();
 
-	say_text(&say, "llfree: settings in effect\n");
-	config_dump(&say, settings);
-	say_text(&say, hooks->libc ? "llfree: calls inside libc are taken over"
-				   : "llfree: exported symbols only");
-	say_text(&say, hooks->why_not[0] ? "; " : "");
-	say_text(&say, hooks->why_not);
-	say_char(&say, '\n');
+	print_text(&out, "llfree: settings in effect\n");
+	config_dump(&out, settings);
+	print_text(&out, hooks->libc
+				 ? "llfree: calls inside libc are taken over"
+				 : "llfree: exported symbols only");
+	print_text(&out, hooks->why_not[0] ? "; " : "");
+	print_text(&out, hooks->why_not);
+	print_char(&out, '\n');
 	if (arena_state() == ARENA_OFF) {
-		say_text(&say, "llfree: nothing is served: ");
-		say_text(&say, arena_why_off());
-		say_char(&say, '\n');
+		print_text(&out, "llfree: nothing is served: ");
+		print_text(&out, arena_why_off());
+		print_char(&out, '\n');
 	}
 	if (background[0]) {
-		say_text(&say, "llfree: background thread: ");
-		say_text(&say, background);
-		say_char(&say, '\n');
+		print_text(&out, "llfree: background thread: ");
+		print_text(&out, background);
+		print_char(&out, '\n');
 	}
-	say_flush(&say);
+	print_flush(&out);
 }

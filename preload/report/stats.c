@@ -48,11 +48,11 @@ static void clear_all(void)
 
 void stats_start(void)
 {
-	struct life *wiped = real_wiped_page();
+	struct life *wiped = sys_wiped_page();
 
 	if (wiped)
 		life = wiped;
-	life->pid = real_getpid();
+	life->pid = sys_getpid();
 	__atomic_store_n(&life->state, LIFE_KNOWN, __ATOMIC_RELEASE);
 	stats_on = true;
 }
@@ -68,10 +68,10 @@ static void become_child(void)
 	uint64_t all = UINT64_MAX, before;
 	uint32_t fresh = LIFE_NEW;
 
-	real_rt_sigprocmask(SIG_SETMASK, &all, &before);
+	sys_rt_sigprocmask(SIG_SETMASK, &all, &before);
 	if (__atomic_compare_exchange_n(&life->state, &fresh, LIFE_BUSY, false,
 					__ATOMIC_ACQ_REL, __ATOMIC_RELAXED)) {
-		life->pid = real_getpid();
+		life->pid = sys_getpid();
 		life->child = true;
 		life->reported = false;
 		clear_all();
@@ -79,7 +79,7 @@ static void become_child(void)
 		if (inherit_hook)
 			inherit_hook();
 	}
-	real_rt_sigprocmask(SIG_SETMASK, &before, NULL);
+	sys_rt_sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
 void stats_notice_fork(void)
@@ -91,7 +91,7 @@ void stats_notice_fork(void)
 enum stats_owner stats_owner(void)
 {
 	stats_notice_fork();
-	if (life->pid != real_getpid())
+	if (life->pid != sys_getpid())
 		return STATS_PARENT;
 	return life->child ? STATS_CHILD : STATS_OURS;
 }
@@ -107,7 +107,7 @@ void stats_forked(void)
 
 void stats_add(unsigned stat, uint64_t n)
 {
-	unsigned at = real_cpu() % SLOTS;
+	unsigned at = sys_cpu() % SLOTS;
 
 	stats_notice_fork();
 	if (!(__atomic_load_n(&used, __ATOMIC_RELAXED) >> at & 1))
@@ -139,7 +139,7 @@ void stats_mapped(size_t len, size_t page)
 	stats_add(STAT_SIZE + stats_size(len / page), 1);
 }
 
-void stats_passed(enum counter calls, enum route why, size_t len)
+void stats_passed(enum counter calls, enum reason why, size_t len)
 {
 	if (!stats_on)
 		return;

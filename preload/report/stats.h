@@ -48,9 +48,9 @@ enum counter {
 	STAT_GET,
 	STAT_PUT,
 	STAT_GET_FAILED,
-	STAT_PASSED, /* + enum route: calls */
-	STAT_PASSED_BYTES = STAT_PASSED + ROUTE_COUNT, /* + enum route */
-	STAT_SIZE = STAT_PASSED_BYTES + ROUTE_COUNT, /* + size: calls served */
+	STAT_PASSED, /* + enum reason: calls */
+	STAT_PASSED_BYTES = STAT_PASSED + REASON_COUNT, /* + enum reason */
+	STAT_SIZE = STAT_PASSED_BYTES + REASON_COUNT, /* + size: calls served */
 	STAT_COUNT = STAT_SIZE + STATS_SIZES
 };
 
@@ -86,7 +86,7 @@ static inline void stats_enter(void)
 /* A request for `len` bytes that was served, or passed for a reason. */
 void stats_served(enum counter calls, size_t len);
 void stats_mapped(size_t len, size_t page); /* by mmap */
-void stats_passed(enum counter calls, enum route why, size_t len);
+void stats_passed(enum counter calls, enum reason why, size_t len);
 
 /* Which STAT_SIZE counts a region of `pages` pages. */
 unsigned stats_size(size_t pages);

@@ -68,27 +68,27 @@ static void read_file(const char *file, size_t len)
 				   &sections[i]);
 }
 
-void names_start(void)
+void symbolize_start(void)
 {
-	long fd = real_open("/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
+	long fd = sys_open("/proc/self/exe", O_RDONLY | O_CLOEXEC, 0);
 	struct stat st;
 	long file;
 
-	real_syscall(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe",
-		     (long)program.path, sizeof(program.path) - 1, 0, 0);
-	if (real_failed(fd))
+	sys_call(SYS_readlinkat, AT_FDCWD, (long)"/proc/self/exe",
+		 (long)program.path, sizeof(program.path) - 1, 0, 0);
+	if (sys_failed(fd))
 		return;
-	if (!real_failed(real_fstat((int)fd, &st)) && st.st_size > 0) {
-		file = real_mmap(NULL, (size_t)st.st_size, PROT_READ,
-				 MAP_PRIVATE, (int)fd, 0);
-		if (!real_failed(file))
+	if (!sys_failed(sys_fstat((int)fd, &st)) && st.st_size > 0) {
+		file = sys_mmap(NULL, (size_t)st.st_size, PROT_READ,
+				MAP_PRIVATE, (int)fd, 0);
+		if (!sys_failed(file))
 			read_file((const char *)file, (size_t)st.st_size);
 	}
-	real_close((int)fd);
+	sys_close((int)fd);
 }
 
 /* The function of the program that holds `offset`. */
-static void find_in_program(struct name *name, uintptr_t offset)
+static void find_in_program(struct symbol *name, uintptr_t offset)
 {
 	for (size_t i = 0; i < program.count; i++) {
 		const ElfW(Sym) *symbol = &program.symbols[i];
@@ -118,9 +118,9 @@ static bool covers(const Dl_info *info, uintptr_t addr)
 	return symbol && addr - (uintptr_t)info->dli_saddr < symbol->st_size;
 }
 
-struct name names_find(uintptr_t addr)
+struct symbol symbolize(uintptr_t addr)
 {
-	struct name name = { 0 };
+	struct symbol name = { 0 };
 	const struct link_map *map;
 	void *extra = NULL;
 	const char *slash;

@@ -5,14 +5,14 @@
  * Names for code addresses: the loader's symbols of every library, and of the
  * program all symbols that its file still has.
  *
- * Nothing is opened after names_start, so a sandbox that the program has
+ * Nothing is opened after symbolize_start, so a sandbox that the program has
  * entered meanwhile does not matter.
  */
 #pragma once
 
 #include <stdint.h>
 
-struct name {
+struct symbol {
 	const char *function; /* NULL: not known */
 	const char *module; /* file name without folders; NULL: no file */
 	const char *path; /* of the module, NULL likewise */
@@ -21,6 +21,6 @@ struct name {
 };
 
 /* In the constructor: maps the program's file. */
-void names_start(void);
+void symbolize_start(void);
 
-struct name names_find(uintptr_t addr);
+struct symbol symbolize(uintptr_t addr);

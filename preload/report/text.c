@@ -12,87 +12,87 @@
 #define BYTES 58
 #define SHARE 68
 
-static void line(struct say *say)
+static void line(struct print *out)
 {
-	say_char(say, '\n');
+	print_char(out, '\n');
 }
 
-static void heading(struct say *say, const char *text, const char *first,
+static void heading(struct print *out, const char *text, const char *first,
 		    const char *second)
 {
-	line(say);
-	say_text(say, text);
-	say_text_at(say, CALLS, first);
-	say_text_at(say, BYTES, second);
-	line(say);
+	line(out);
+	print_text(out, text);
+	print_text_at(out, CALLS, first);
+	print_text_at(out, BYTES, second);
+	line(out);
 }
 
-static void row(struct say *say, const char *name, uint64_t calls,
+static void row(struct print *out, const char *name, uint64_t calls,
 		uint64_t bytes)
 {
-	say_text(say, "  ");
-	say_text(say, name);
-	say_u64_at(say, CALLS, calls);
-	say_bytes_at(say, BYTES, bytes);
+	print_text(out, "  ");
+	print_text(out, name);
+	print_u64_at(out, CALLS, calls);
+	print_bytes_at(out, BYTES, bytes);
 }
 
-static void amount(struct say *say, const char *name, uint64_t frames)
+static void amount(struct print *out, const char *name, uint64_t frames)
 {
-	say_text(say, "  ");
-	say_text(say, name);
-	say_bytes_at(say, CALLS, frames * LLFREE_FRAME_SIZE);
-	line(say);
+	print_text(out, "  ");
+	print_text(out, name);
+	print_bytes_at(out, CALLS, frames * LLFREE_FRAME_SIZE);
+	line(out);
 }
 
-static void number(struct say *say, const char *name, uint64_t n)
+static void number(struct print *out, const char *name, uint64_t n)
 {
-	say_text(say, "  ");
-	say_text(say, name);
-	say_u64_at(say, CALLS, n);
-	line(say);
+	print_text(out, "  ");
+	print_text(out, name);
+	print_u64_at(out, CALLS, n);
+	line(out);
 }
 
 /* ------------------------------------------------------------------------ */
 
-static void title(struct say *say, const struct report_data *d)
+static void title(struct print *out, const struct report_data *d)
 {
 	const struct hook_result *hooks = hook_result();
 
-	say_text(say, "\n---- llfree: ");
-	say_text(say, d->settings->program);
-	say_text(say, ", process ");
-	say_i64(say, d->pid);
-	say_text(say, d->running ? ", running, by " : ", ended by ");
-	say_text(say, d->how);
-	say_text(say, " ----\n");
+	print_text(out, "\n---- llfree: ");
+	print_text(out, d->settings->program);
+	print_text(out, ", process ");
+	print_i64(out, d->pid);
+	print_text(out, d->running ? ", running, by " : ", ended by ");
+	print_text(out, d->how);
+	print_text(out, " ----\n");
 	if (!hooks->libc) {
-		say_text(say, "Calls inside libc were not seen: ");
-		say_text(say, hooks->why_not);
-		line(say);
+		print_text(out, "Calls inside libc were not seen: ");
+		print_text(out, hooks->why_not);
+		line(out);
 	}
 	if (arena_why_off()[0]) {
-		say_text(say, "Nothing was served: ");
-		say_text(say, arena_why_off());
-		line(say);
+		print_text(out, "Nothing was served: ");
+		print_text(out, arena_why_off());
+		line(out);
 	}
 	if (d->background[0]) {
-		say_text(say, "Background thread: ");
-		say_text(say, d->background);
-		line(say);
+		print_text(out, "Background thread: ");
+		print_text(out, d->background);
+		line(out);
 	}
 }
 
-static void reasons(struct say *say)
+static void reasons(struct print *out)
 {
-	for (unsigned why = ROUTE_SERVE + 1; why < ROUTE_COUNT; why++) {
+	for (unsigned why = REASON_NONE + 1; why < REASON_COUNT; why++) {
 		uint64_t calls = stats_sum(STAT_PASSED + why);
 
 		if (!calls)
 			continue;
-		say_text(say, "  ");
-		row(say, route_text((enum route)why), calls,
+		print_text(out, "  ");
+		row(out, reason_text((enum reason)why), calls,
 		    stats_sum(STAT_PASSED_BYTES + why));
-		line(say);
+		line(out);
 	}
 }
 
@@ -108,87 +108,87 @@ static uint64_t servable_but_passed(void)
 {
 	uint64_t bytes = 0;
 
-	for (unsigned why = ROUTE_SERVE + 1; why < ROUTE_COUNT; why++)
-		if (route_is_servable((enum route)why))
+	for (unsigned why = REASON_NONE + 1; why < REASON_COUNT; why++)
+		if (reason_is_servable((enum reason)why))
 			bytes += stats_sum(STAT_PASSED_BYTES + why);
 	return bytes;
 }
 
-static void requests(struct say *say)
+static void requests(struct print *out)
 {
 	uint64_t served = sum_of_three(STAT_MMAP_SERVED_BYTES);
 	uint64_t passed = sum_of_three(STAT_MMAP_PASSED_BYTES);
 	uint64_t servable = served + servable_but_passed();
 
-	heading(say, "Memory asked for", "calls", "bytes");
-	row(say, "served from the arena", sum_of_three(STAT_MMAP_SERVED),
+	heading(out, "Memory asked for", "calls", "bytes");
+	row(out, "served from the arena", sum_of_three(STAT_MMAP_SERVED),
 	    served);
 	if (servable) {
-		say_percent_at(say, SHARE, served, servable);
-		say_text(say, " of what could be");
+		print_percent_at(out, SHARE, served, servable);
+		print_text(out, " of what could be");
 	}
-	line(say);
-	row(say, "passed to the kernel", sum_of_three(STAT_MMAP_PASSED),
+	line(out);
+	row(out, "passed to the kernel", sum_of_three(STAT_MMAP_PASSED),
 	    passed);
-	line(say);
-	reasons(say);
+	line(out);
+	reasons(out);
 }
 
-static void sizes(struct say *say)
+static void sizes(struct print *out)
 {
 	if (!stats_sum(STAT_MMAP_SERVED))
 		return;
-	heading(say, "Served regions of up to", "calls", "");
+	heading(out, "Served regions of up to", "calls", "");
 	for (unsigned size = 0; size < STATS_SIZES; size++) {
 		uint64_t calls = stats_sum(STAT_SIZE + size);
 
 		if (!calls)
 			continue;
-		say_text(say, "  ");
-		say_bytes(say, (uint64_t)LLFREE_FRAME_SIZE << size);
-		say_u64_at(say, CALLS, calls);
-		line(say);
+		print_text(out, "  ");
+		print_bytes(out, (uint64_t)LLFREE_FRAME_SIZE << size);
+		print_u64_at(out, CALLS, calls);
+		line(out);
 	}
 }
 
 /* Only what there was. */
-static void call(struct say *say, const char *name, unsigned calls)
+static void call(struct print *out, const char *name, unsigned calls)
 {
 	if (!stats_sum(calls))
 		return;
-	row(say, name, stats_sum(calls), stats_sum(calls + 1));
-	line(say);
+	row(out, name, stats_sum(calls), stats_sum(calls + 1));
+	line(out);
 }
 
-static void other_calls(struct say *say)
+static void other_calls(struct print *out)
 {
-	heading(say, "Other calls", "calls", "bytes");
-	call(say, "munmap of memory of the arena", STAT_MUNMAP_SERVED);
-	call(say, "munmap of the kernel's", STAT_MUNMAP_PASSED);
-	call(say, "mremap, among those served", STAT_MREMAP_SERVED);
-	call(say, "mremap, among those passed", STAT_MREMAP_PASSED);
-	number(say, "madvise", stats_sum(STAT_MADVISE));
-	number(say, "mprotect", stats_sum(STAT_MPROTECT));
+	heading(out, "Other calls", "calls", "bytes");
+	call(out, "munmap of memory of the arena", STAT_MUNMAP_SERVED);
+	call(out, "munmap of the kernel's", STAT_MUNMAP_PASSED);
+	call(out, "mremap, among those served", STAT_MREMAP_SERVED);
+	call(out, "mremap, among those passed", STAT_MREMAP_PASSED);
+	number(out, "madvise", stats_sum(STAT_MADVISE));
+	number(out, "mprotect", stats_sum(STAT_MPROTECT));
 }
 
-static void memory(struct say *say, const struct arena_figures *f)
+static void memory(struct print *out, const struct arena_snapshot *f)
 {
-	heading(say, "Memory of the arena", "bytes", "");
-	amount(say, "in use now", f->live);
-	amount(say, "in use at the peak", f->live_peak);
+	heading(out, "Memory of the arena", "bytes", "");
+	amount(out, "in use now", f->live);
+	amount(out, "in use at the peak", f->live_peak);
 	if (f->inherited)
-		amount(say, "in use when forked", f->inherited);
-	amount(say, "resident now", f->resident);
-	amount(say, "free, but not empty yet", f->dirty);
-	amount(say, "mapped", f->online);
-	amount(say, "largest it could become", f->frames);
-	amount(say, "zeroed, in all", stats_sum(STAT_FRAMES_ZEROED));
-	amount(say, "returned to the kernel, in all",
+		amount(out, "in use when forked", f->inherited);
+	amount(out, "resident now", f->resident);
+	amount(out, "free, but not empty yet", f->dirty);
+	amount(out, "mapped", f->online);
+	amount(out, "largest it could become", f->frames);
+	amount(out, "zeroed, in all", stats_sum(STAT_FRAMES_ZEROED));
+	amount(out, "returned to the kernel, in all",
 	       stats_sum(STAT_FRAMES_RETURNED));
 }
 
 /* Only of what is mapped: the rest is free, and says nothing. */
-static void fragments(struct say *say, const struct arena_figures *f)
+static void fragments(struct print *out, const struct arena_snapshot *f)
 {
 	static const char *const names[] = {
 		"none",	     "up to 1/8", "up to 1/4",
@@ -198,85 +198,85 @@ static void fragments(struct say *say, const struct arena_figures *f)
 	size_t mapped = f->online / LLFREE_HUGE_SIZE;
 	size_t total = f->frames / LLFREE_HUGE_SIZE;
 
-	heading(say, "2 MiB pages mapped, by free part", "number", "");
+	heading(out, "2 MiB pages mapped, by free part", "number", "");
 	for (size_t i = 0; i < 9; i++) {
 		size_t unmapped = i == 8 ? total - mapped : 0;
 
 		if (f->per_huge[i] > unmapped)
-			number(say, names[i], f->per_huge[i] - unmapped);
+			number(out, names[i], f->per_huge[i] - unmapped);
 	}
 }
 
-static void allocator(struct say *say, const struct report_data *d)
+static void allocator(struct print *out, const struct report_data *d)
 {
 	const llfree_counters_t *c = &d->arena.counters;
 
-	heading(say, "Allocator", "number", "");
-	number(say, "gets", stats_sum(STAT_GET));
-	number(say, "  by the processor's own slot", report_slot_hits(d));
-	number(say, "  that reserved another tree", c->reservations);
-	number(say, "  from another class's tree", c->steals);
-	number(say, "  from another processor's tree", c->raids);
-	number(say, "  that found nothing", stats_sum(STAT_GET_FAILED));
-	number(say, "puts", stats_sum(STAT_PUT));
-	number(say, "trees that changed their class", c->demotions);
-	number(say, "repeated compare-and-swaps", c->retries);
+	heading(out, "Allocator", "number", "");
+	number(out, "gets", stats_sum(STAT_GET));
+	number(out, "  by the processor's own slot", report_slot_hits(d));
+	number(out, "  that reserved another tree", c->reservations);
+	number(out, "  from another class's tree", c->steals);
+	number(out, "  from another processor's tree", c->raids);
+	number(out, "  that found nothing", stats_sum(STAT_GET_FAILED));
+	number(out, "puts", stats_sum(STAT_PUT));
+	number(out, "trees that changed their class", c->demotions);
+	number(out, "repeated compare-and-swaps", c->retries);
 }
 
-static void altered(struct say *say)
+static void altered(struct print *out)
 {
 	if (!stats_sum(STAT_FRAMES_ALTERED) && !stats_sum(STAT_REMAPS))
 		return;
-	heading(say, "Altered", "number", "");
-	number(say, "pages that the program altered",
+	heading(out, "Altered", "number", "");
+	number(out, "pages that the program altered",
 	       stats_sum(STAT_FRAMES_ALTERED));
-	number(say, "mappings made afresh", stats_sum(STAT_REMAPS));
+	number(out, "mappings made afresh", stats_sum(STAT_REMAPS));
 }
 
-static void pair(struct say *say, const char *name, uint64_t n)
+static void pair(struct print *out, const char *name, uint64_t n)
 {
-	say_char(say, ' ');
-	say_text(say, name);
-	say_char(say, ' ');
-	say_u64(say, n);
+	print_char(out, ' ');
+	print_text(out, name);
+	print_char(out, ' ');
+	print_u64(out, n);
 }
 
-static void balance(struct say *say, const struct report_data *d)
+static void balance(struct print *out, const struct report_data *d)
 {
-	const struct arena_figures *f = &d->arena;
+	const struct arena_snapshot *f = &d->arena;
 
-	say_text(say, d->balanced ? "\nThe counters agree."
-				  : "\nThe counters do not agree:");
+	print_text(out, d->balanced ? "\nThe counters agree."
+				    : "\nThe counters do not agree:");
 	if (!d->balanced) {
-		pair(say, "served", d->served);
-		pair(say, "inherited", f->inherited);
-		pair(say, "live", f->live);
-		pair(say, "given back", d->given_back);
-		pair(say, "free by scan", f->free_frames);
-		pair(say, "free by counters", f->fast_free);
-		pair(say, "claimed", f->claimed);
-		pair(say, "lost", f->lost);
-		pair(say, "frames", f->frames);
+		pair(out, "served", d->served);
+		pair(out, "inherited", f->inherited);
+		pair(out, "live", f->live);
+		pair(out, "given back", d->given_back);
+		pair(out, "free by scan", f->free_frames);
+		pair(out, "free by counters", f->fast_free);
+		pair(out, "claimed", f->claimed);
+		pair(out, "lost", f->leaked);
+		pair(out, "frames", f->frames);
 	}
-	line(say);
+	line(out);
 }
 
-void report_text(struct say *say, const struct report_data *d)
+void report_text(struct print *out, const struct report_data *d)
 {
-	title(say, d);
+	title(out, d);
 	if (!stats_any()) {
-		say_text(say, "No memory was asked for.\n");
+		print_text(out, "No memory was asked for.\n");
 		return;
 	}
-	requests(say);
-	sizes(say);
-	other_calls(say);
+	requests(out);
+	sizes(out);
+	other_calls(out);
 	if (d->arena.online) {
-		memory(say, &d->arena);
-		fragments(say, &d->arena);
-		allocator(say, d);
-		altered(say);
-		balance(say, d);
+		memory(out, &d->arena);
+		fragments(out, &d->arena);
+		allocator(out, d);
+		altered(out);
+		balance(out, d);
 	}
-	profile_report(say, d->settings->profile_top, false);
+	profile_report(out, d->settings->profile_top, false);
 }

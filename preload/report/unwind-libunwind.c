@@ -45,7 +45,7 @@ static bool readable(uintptr_t addr)
 {
 	const int no_command = -1;
 
-	return real_rt_sigprocmask(no_command, (const uint64_t *)addr, NULL) !=
+	return sys_rt_sigprocmask(no_command, (const uint64_t *)addr, NULL) !=
 	       -EFAULT;
 }
 
@@ -90,7 +90,7 @@ static size_t collect(unw_context_t *context, uintptr_t *frames, size_t max)
 	return count;
 }
 
-size_t walk(uintptr_t *frames, size_t max)
+size_t unwind_stack(uintptr_t *frames, size_t max)
 {
 	/* libunwind's context is libc's, or has the registers in its places. */
 	union {
@@ -158,11 +158,11 @@ static bool load_all(void *library)
 /* The numbers that the next two descriptors will have. */
 static void next_descriptors(long *fds)
 {
-	fds[0] = real_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
-	fds[1] = real_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
+	fds[0] = sys_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
+	fds[1] = sys_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
 	for (size_t i = 0; i < 2; i++)
-		if (!real_failed(fds[i]))
-			real_close((int)fds[i]);
+		if (!sys_failed(fds[i]))
+			sys_close((int)fds[i]);
 }
 
 /* The pipe that libunwind has opened and will not need any more. */
@@ -171,10 +171,10 @@ static void close_pipe(const long *fds)
 	struct stat st;
 
 	for (size_t i = 0; i < 2; i++)
-		if (!real_failed(fds[i]) &&
-		    !real_failed(real_fstat((int)fds[i], &st)) &&
+		if (!sys_failed(fds[i]) &&
+		    !sys_failed(sys_fstat((int)fds[i], &st)) &&
 		    S_ISFIFO(st.st_mode))
-			real_close((int)fds[i]);
+			sys_close((int)fds[i]);
 }
 
 /*
@@ -188,17 +188,17 @@ static const char *prime(void)
 	long fds[2];
 
 	next_descriptors(fds);
-	walk(frames, 4);
+	unwind_stack(frames, 4);
 	unwind.set_caching_policy(*unwind.local, UNW_CACHE_GLOBAL);
 	unwind.get_accessors(*unwind.local)->access_mem = read_word;
 	words_read = 0;
-	if (walk(frames, 4) == 0 || words_read == 0)
+	if (unwind_stack(frames, 4) == 0 || words_read == 0)
 		return "this libunwind cannot walk the stack safely";
 	close_pipe(fds);
 	return NULL;
 }
 
-const char *walk_start(void)
+const char *unwind_start(void)
 {
 	void *library = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
 

@@ -3,12 +3,12 @@
 
 #include "preload/report/unwind.h"
 
-const char *walk_start(void)
+const char *unwind_start(void)
 {
 	return "this library was built without libunwind";
 }
 
-size_t walk(uintptr_t *frames, size_t max)
+size_t unwind_stack(uintptr_t *frames, size_t max)
 {
 	(void)frames;
 	(void)max;

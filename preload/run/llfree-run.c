@@ -66,7 +66,7 @@ __attribute__((noreturn)) static void fail_value(const char *name,
 						 const char *value)
 {
 	char buf[512];
-	struct say accepted = say_to(SAY_BUFFER, buf, sizeof(buf));
+	struct print accepted = print_to(PRINT_BUFFER, buf, sizeof(buf));
 
 	config_accepts(&accepted, name);
 	fail(STATUS_FAILED, "%s=%s: not accepted, must be %.*s", name, value,
@@ -102,11 +102,11 @@ static void set_pair(const char *pair)
 static void list_settings(void)
 {
 	char buf[1024];
-	struct say say = say_to(STDOUT_FILENO, buf, sizeof(buf));
+	struct print out = print_to(STDOUT_FILENO, buf, sizeof(buf));
 
-	config_help(&say);
-	say_flush(&say);
-	exit(say.failed ? STATUS_FAILED : EXIT_SUCCESS);
+	config_help(&out);
+	print_flush(&out);
+	exit(out.failed ? STATUS_FAILED : EXIT_SUCCESS);
 }
 
 /* ------------------------------------------------------------------------ */

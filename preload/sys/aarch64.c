@@ -3,7 +3,7 @@
 
 #include "preload/sys/sys.h"
 
-long real_syscall(long number, long a, long b, long c, long d, long e, long f)
+long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long x8 __asm__("x8") = number;
 	register long x0 __asm__("x0") = a;

@@ -29,20 +29,20 @@ static bool is_placed(void)
 	return false;
 }
 
-bool persona_places_heap(void)
+bool personality_places_heap(void)
 {
-	return is_placed() && !real_is_modest() &&
-	       real_syscall(SYS_personality, ASK, 0, 0, 0, 0, 0) &
+	return is_placed() && !sandboxed() &&
+	       sys_call(SYS_personality, ASK, 0, 0, 0, 0, 0) &
 		       ADDR_NO_RANDOMIZE;
 }
 
-void persona_changed(unsigned long persona)
+void personality_changed(unsigned long persona)
 {
 	if (persona != ASK && persona & READ_IMPLIES_EXEC)
 		__atomic_store_n(&executes, true, __ATOMIC_RELAXED);
 }
 
-bool persona_executes(void)
+bool personality_executes(void)
 {
 	return __atomic_load_n(&executes, __ATOMIC_RELAXED);
 }

@@ -14,11 +14,11 @@
 /* Whether the program may count on its heap right behind its data: it lies where
  * it was linked to lie, and the kernel is not to place anything at random. Not
  * known, and false, in a sandbox. */
-bool persona_places_heap(void);
+bool personality_places_heap(void);
 
 /* The program has set this personality. */
-void persona_changed(unsigned long persona);
+void personality_changed(unsigned long persona);
 
 /* Whether memory that it maps now to read has to be executable as well, where
  * the same was not so at the start. */
-bool persona_executes(void);
+bool personality_executes(void);

@@ -9,9 +9,9 @@
 #include <string.h>
 #include <time.h>
 
-struct say say_to(int fd, char *buf, size_t cap)
+struct print print_to(int fd, char *buf, size_t cap)
 {
-	return (struct say){ .buf = buf, .cap = cap, .fd = fd };
+	return (struct print){ .buf = buf, .cap = cap, .fd = fd };
 }
 
 /* A descriptor that does not block is given a second to take more. */
@@ -20,17 +20,17 @@ static bool wait_writable(int fd)
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
 	struct timespec second = { .tv_sec = 1 };
 
-	return real_ppoll(&poll_fd, 1, &second) > 0;
+	return sys_ppoll(&poll_fd, 1, &second) > 0;
 }
 
 /* Returns 0, or the -errno that ended it. */
 static long write_all(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
-		long n = real_write(fd, text, len);
+		long n = sys_write(fd, text, len);
 
 		if (n == -EINTR ||
-		    (n == -EAGAIN && !real_is_modest() && wait_writable(fd)))
+		    (n == -EAGAIN && !sandboxed() && wait_writable(fd)))
 			continue;
 		if (n <= 0)
 			return n < 0 ? n : -EIO;
@@ -64,57 +64,57 @@ static long write_quietly(int fd, const char *text, size_t len)
 	uint64_t old_mask = 0, pending = 0, came;
 	long result;
 
-	if (real_is_modest())
+	if (sandboxed())
 		return write_all(fd, text, len);
-	real_rt_sigprocmask(SIG_BLOCK, &held, &old_mask);
-	real_rt_sigpending(&pending);
+	sys_rt_sigprocmask(SIG_BLOCK, &held, &old_mask);
+	sys_rt_sigpending(&pending);
 	result = write_all(fd, text, len);
 	came = signal_of(result) & ~pending;
 	if (came)
-		real_rt_sigtimedwait(&came, &now);
-	real_rt_sigprocmask(SIG_SETMASK, &old_mask, NULL);
+		sys_rt_sigtimedwait(&came, &now);
+	sys_rt_sigprocmask(SIG_SETMASK, &old_mask, NULL);
 	return result;
 }
 
-void say_flush(struct say *say)
+void print_flush(struct print *out)
 {
-	if (say->fd == SAY_BUFFER)
+	if (out->fd == PRINT_BUFFER)
 		return;
-	if (say->len > 0 && !say->failed)
-		say->failed = write_quietly(say->fd, say->buf, say->len) < 0;
-	say->len = 0;
+	if (out->len > 0 && !out->failed)
+		out->failed = write_quietly(out->fd, out->buf, out->len) < 0;
+	out->len = 0;
 }
 
 /* ------------------------------------------------------------------------ */
 /* Text                                                                      */
 
-void say_char(struct say *say, char c)
+void print_char(struct print *out, char c)
 {
-	if (say->len == say->cap)
-		say_flush(say);
-	if (say->len == say->cap) {
-		say->failed = true;
+	if (out->len == out->cap)
+		print_flush(out);
+	if (out->len == out->cap) {
+		out->failed = true;
 		return;
 	}
-	say->buf[say->len++] = c;
+	out->buf[out->len++] = c;
 	if (c == '\n')
-		say->column = 0;
+		out->column = 0;
 	else if (((unsigned char)c & 0xc0) != 0x80) /* not within a character */
-		say->column++;
+		out->column++;
 }
 
-void say_mem(struct say *say, const char *text, size_t len)
+void print_mem(struct print *out, const char *text, size_t len)
 {
 	for (size_t i = 0; i < len; i++)
-		say_char(say, text[i]);
+		print_char(out, text[i]);
 }
 
-void say_text(struct say *say, const char *text)
+void print_text(struct print *out, const char *text)
 {
-	say_mem(say, text, strlen(text));
+	print_mem(out, text, strlen(text));
 }
 
-void say_fixed(struct say *say, uint64_t value, unsigned decimals)
+void print_fixed(struct print *out, uint64_t value, unsigned decimals)
 {
 	char digits[40];
 	size_t at = sizeof(digits);
@@ -127,30 +127,30 @@ void say_fixed(struct say *say, uint64_t value, unsigned decimals)
 		digits[--at] = (char)('0' + value % 10);
 		value /= 10;
 	}
-	say_mem(say, digits + at, sizeof(digits) - at);
+	print_mem(out, digits + at, sizeof(digits) - at);
 }
 
-void say_u64(struct say *say, uint64_t value)
+void print_u64(struct print *out, uint64_t value)
 {
-	say_fixed(say, value, 0);
+	print_fixed(out, value, 0);
 }
 
-void say_i64(struct say *say, int64_t value)
+void print_i64(struct print *out, int64_t value)
 {
 	if (value < 0)
-		say_char(say, '-');
-	say_u64(say, value < 0 ? -(uint64_t)value : (uint64_t)value);
+		print_char(out, '-');
+	print_u64(out, value < 0 ? -(uint64_t)value : (uint64_t)value);
 }
 
-void say_hex(struct say *say, uint64_t value)
+void print_hex(struct print *out, uint64_t value)
 {
 	unsigned shift = 60;
 
-	say_text(say, "0x");
+	print_text(out, "0x");
 	while (shift > 0 && value >> shift == 0)
 		shift -= 4;
 	for (;; shift -= 4) {
-		say_char(say, "0123456789abcdef"[value >> shift & 15]);
+		print_char(out, "0123456789abcdef"[value >> shift & 15]);
 		if (shift == 0)
 			return;
 	}
@@ -164,7 +164,7 @@ static uint64_t tenths(uint64_t part, uint64_t unit)
 	return (uint64_t)(scaled / unit);
 }
 
-void say_bytes(struct say *say, uint64_t bytes)
+void print_bytes(struct print *out, uint64_t bytes)
 {
 	static const char units[][4] = { "B",	"KiB", "MiB", "GiB",
 					 "TiB", "PiB", "EiB" };
@@ -174,126 +174,127 @@ void say_bytes(struct say *say, uint64_t bytes)
 	while (unit < 6 && tenths(bytes, UINT64_C(1) << 10 * unit) >= 10240)
 		unit++;
 	if (unit == 0)
-		say_u64(say, bytes);
+		print_u64(out, bytes);
 	else
-		say_fixed(say, tenths(bytes, UINT64_C(1) << 10 * unit), 1);
-	say_char(say, ' ');
-	say_text(say, units[unit]);
+		print_fixed(out, tenths(bytes, UINT64_C(1) << 10 * unit), 1);
+	print_char(out, ' ');
+	print_text(out, units[unit]);
 }
 
-void say_percent(struct say *say, uint64_t part, uint64_t whole)
+void print_percent(struct print *out, uint64_t part, uint64_t whole)
 {
 	unsigned __int128 scaled = (unsigned __int128)part * 1000;
 
 	if (whole == 0) {
-		say_text(say, "-");
+		print_text(out, "-");
 		return;
 	}
-	say_fixed(say, (uint64_t)((scaled + whole / 2) / whole), 1);
-	say_text(say, " %");
+	print_fixed(out, (uint64_t)((scaled + whole / 2) / whole), 1);
+	print_text(out, " %");
 }
 
 /* ------------------------------------------------------------------------ */
 /* Columns                                                                   */
 
-void say_pad(struct say *say, size_t column)
+void print_pad(struct print *out, size_t column)
 {
-	if (say->column > 0 && say->column >= column)
-		say_char(say, ' ');
-	while (say->column < column && !say->failed)
-		say_char(say, ' ');
+	if (out->column > 0 && out->column >= column)
+		print_char(out, ' ');
+	while (out->column < column && !out->failed)
+		print_char(out, ' ');
 }
 
 /* No value is longer than this; a text that is gets no padding. */
 #define CELL 32
 
-static void say_cell(struct say *say, size_t end, const struct say *cell)
+static void print_cell(struct print *out, size_t end, const struct print *cell)
 {
-	say_pad(say, end > cell->column ? end - cell->column : 0);
-	say_mem(say, cell->buf, cell->len);
+	print_pad(out, end > cell->column ? end - cell->column : 0);
+	print_mem(out, cell->buf, cell->len);
 }
 
-void say_u64_at(struct say *say, size_t end, uint64_t value)
-{
-	char buf[CELL];
-	struct say cell = say_to(SAY_BUFFER, buf, sizeof(buf));
-
-	say_u64(&cell, value);
-	say_cell(say, end, &cell);
-}
-
-void say_bytes_at(struct say *say, size_t end, uint64_t bytes)
+void print_u64_at(struct print *out, size_t end, uint64_t value)
 {
 	char buf[CELL];
-	struct say cell = say_to(SAY_BUFFER, buf, sizeof(buf));
+	struct print cell = print_to(PRINT_BUFFER, buf, sizeof(buf));
 
-	say_bytes(&cell, bytes);
-	say_cell(say, end, &cell);
+	print_u64(&cell, value);
+	print_cell(out, end, &cell);
 }
 
-void say_percent_at(struct say *say, size_t end, uint64_t part, uint64_t whole)
+void print_bytes_at(struct print *out, size_t end, uint64_t bytes)
 {
 	char buf[CELL];
-	struct say cell = say_to(SAY_BUFFER, buf, sizeof(buf));
+	struct print cell = print_to(PRINT_BUFFER, buf, sizeof(buf));
 
-	say_percent(&cell, part, whole);
-	say_cell(say, end, &cell);
+	print_bytes(&cell, bytes);
+	print_cell(out, end, &cell);
 }
 
-void say_text_at(struct say *say, size_t end, const char *text)
+void print_percent_at(struct print *out, size_t end, uint64_t part,
+		      uint64_t whole)
+{
+	char buf[CELL];
+	struct print cell = print_to(PRINT_BUFFER, buf, sizeof(buf));
+
+	print_percent(&cell, part, whole);
+	print_cell(out, end, &cell);
+}
+
+void print_text_at(struct print *out, size_t end, const char *text)
 {
 	size_t len = strlen(text);
 
-	say_pad(say, end > len ? end - len : 0);
-	say_text(say, text);
+	print_pad(out, end > len ? end - len : 0);
+	print_text(out, text);
 }
 
 /* ------------------------------------------------------------------------ */
 /* JSON                                                                      */
 
-static void json_element(struct say *say)
+static void json_element(struct print *out)
 {
-	if (say->comma)
-		say_text(say, ", ");
-	say->comma = true;
+	if (out->comma)
+		print_text(out, ", ");
+	out->comma = true;
 }
 
-void say_json_open(struct say *say, char bracket)
+void print_json_open(struct print *out, char bracket)
 {
-	json_element(say);
-	say_char(say, bracket);
-	say->comma = false;
+	json_element(out);
+	print_char(out, bracket);
+	out->comma = false;
 }
 
-void say_json_close(struct say *say, char bracket)
+void print_json_close(struct print *out, char bracket)
 {
-	say_char(say, bracket);
-	say->comma = true;
+	print_char(out, bracket);
+	out->comma = true;
 }
 
-void say_json_key(struct say *say, const char *key)
+void print_json_key(struct print *out, const char *key)
 {
-	say_json_string(say, key);
-	say_text(say, ": ");
-	say->comma = false;
+	print_json_string(out, key);
+	print_text(out, ": ");
+	out->comma = false;
 }
 
-void say_json_u64(struct say *say, uint64_t value)
+void print_json_u64(struct print *out, uint64_t value)
 {
-	json_element(say);
-	say_u64(say, value);
+	json_element(out);
+	print_u64(out, value);
 }
 
-void say_json_i64(struct say *say, int64_t value)
+void print_json_i64(struct print *out, int64_t value)
 {
-	json_element(say);
-	say_i64(say, value);
+	json_element(out);
+	print_i64(out, value);
 }
 
-void say_json_bool(struct say *say, bool value)
+void print_json_bool(struct print *out, bool value)
 {
-	json_element(say);
-	say_text(say, value ? "true" : "false");
+	json_element(out);
+	print_text(out, value ? "true" : "false");
 }
 
 /*
@@ -327,50 +328,51 @@ static size_t utf8_len(const unsigned char *text)
 	return len;
 }
 
-static void json_control(struct say *say, unsigned char c)
+static void json_control(struct print *out, unsigned char c)
 {
-	say_text(say, "\\u00");
-	say_char(say, (char)('0' + (c >> 4)));
-	say_char(say, "0123456789abcdef"[c & 15]);
+	print_text(out, "\\u00");
+	print_char(out, (char)('0' + (c >> 4)));
+	print_char(out, "0123456789abcdef"[c & 15]);
 }
 
-void say_json_string(struct say *say, const char *text)
+void print_json_string(struct print *out, const char *text)
 {
-	json_element(say);
-	say_char(say, '"');
+	json_element(out);
+	print_char(out, '"');
 	while (*text) {
 		size_t len = utf8_len((const unsigned char *)text);
 
 		if (len == 0) {
-			say_text(say, "\\ufffd");
+			print_text(out, "\\ufffd");
 			len = 1;
 		} else if (*text == '"' || *text == '\\') {
-			say_char(say, '\\');
-			say_char(say, *text);
+			print_char(out, '\\');
+			print_char(out, *text);
 		} else if ((unsigned char)*text < 0x20 || *text == 0x7f) {
-			json_control(say, (unsigned char)*text);
+			json_control(out, (unsigned char)*text);
 		} else {
-			say_mem(say, text, len);
+			print_mem(out, text, len);
 		}
 		text += len;
 	}
-	say_char(say, '"');
+	print_char(out, '"');
 }
 
-void say_json_member_u64(struct say *say, const char *key, uint64_t value)
+void print_json_member_u64(struct print *out, const char *key, uint64_t value)
 {
-	say_json_key(say, key);
-	say_json_u64(say, value);
+	print_json_key(out, key);
+	print_json_u64(out, value);
 }
 
-void say_json_member_bool(struct say *say, const char *key, bool value)
+void print_json_member_bool(struct print *out, const char *key, bool value)
 {
-	say_json_key(say, key);
-	say_json_bool(say, value);
+	print_json_key(out, key);
+	print_json_bool(out, value);
 }
 
-void say_json_member_string(struct say *say, const char *key, const char *text)
+void print_json_member_string(struct print *out, const char *key,
+			      const char *text)
 {
-	say_json_key(say, key);
-	say_json_string(say, text);
+	print_json_key(out, key);
+	print_json_string(out, text);
 }

@@ -12,32 +12,32 @@
 #include <sys/stat.h>
 #include <time.h>
 
-long real_result(long result)
+long sys_result(long result)
 {
-	if (!real_failed(result))
+	if (!sys_failed(result))
 		return result;
 	errno = (int)-result;
 	return -1;
 }
 
-size_t real_page_size(void)
+size_t sys_page_size(void)
 {
 	/* The loader's copy of the auxiliary vector: no system call. */
 	return getauxval(AT_PAGESZ);
 }
 
 /* Each thread is a folder in /proc/self/task, each folder a link to it. */
-size_t real_threads(void)
+size_t sys_count_threads(void)
 {
 	struct stat st;
-	long fd = real_open("/proc/self/task", O_PATH | O_CLOEXEC, 0);
+	long fd = sys_open("/proc/self/task", O_PATH | O_CLOEXEC, 0);
 	long result;
 
-	if (real_failed(fd))
+	if (sys_failed(fd))
 		return 0;
-	result = real_fstat((int)fd, &st);
-	real_close((int)fd);
-	if (real_failed(result) || st.st_nlink < 3)
+	result = sys_fstat((int)fd, &st);
+	sys_close((int)fd);
+	if (sys_failed(result) || st.st_nlink < 3)
 		return 0;
 	return st.st_nlink - 2;
 }
@@ -45,12 +45,12 @@ size_t real_threads(void)
 /* Since glibc 2.32. */
 extern char __libc_single_threaded __attribute__((weak));
 
-bool real_alone(void)
+bool sys_single_threaded(void)
 {
 	return &__libc_single_threaded && __libc_single_threaded;
 }
 
-unsigned real_cpu(void)
+unsigned sys_cpu(void)
 {
 	int saved = errno;
 	int cpu = sched_getcpu();
@@ -65,7 +65,7 @@ unsigned real_cpu(void)
  * where the vDSO has no such clock it would be a system call. */
 static int (*read_clock)(clockid_t, struct timespec *);
 
-void real_clock_start(void)
+void sys_clock_start(void)
 {
 	static const char *const names[] = { "__vdso_clock_gettime",
 					     "__kernel_clock_gettime" };
@@ -75,7 +75,7 @@ void real_clock_start(void)
 		*(void **)&read_clock = dlsym(vdso, names[i]);
 }
 
-uint64_t real_clock_ms(void)
+uint64_t sys_clock_ms(void)
 {
 	struct timespec now;
 
@@ -85,54 +85,54 @@ uint64_t real_clock_ms(void)
 	       1;
 }
 
-uintptr_t real_stack(void)
+uintptr_t sys_stack(void)
 {
-	return getauxval(AT_RANDOM) & ~(real_page_size() - 1);
+	return getauxval(AT_RANDOM) & ~(sys_page_size() - 1);
 }
 
-void *real_wiped_page(void)
+void *sys_wiped_page(void)
 {
-	size_t page = real_page_size();
-	long at = real_mmap(NULL, page, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	size_t page = sys_page_size();
+	long at = sys_mmap(NULL, page, PROT_READ | PROT_WRITE,
+			   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
-	if (real_failed(at))
+	if (sys_failed(at))
 		return NULL;
-	if (!real_madvise((void *)at, page, MADV_WIPEONFORK))
+	if (!sys_madvise((void *)at, page, MADV_WIPEONFORK))
 		return (void *)at;
-	real_munmap((void *)at, page);
+	sys_munmap((void *)at, page);
 	return NULL;
 }
 
-static bool modest;
+static bool in_sandbox;
 
-void real_be_modest(void)
+void sandbox_entered(void)
 {
-	__atomic_store_n(&modest, true, __ATOMIC_RELAXED);
+	__atomic_store_n(&in_sandbox, true, __ATOMIC_RELAXED);
 }
 
-bool real_is_modest(void)
+bool sandboxed(void)
 {
-	return __atomic_load_n(&modest, __ATOMIC_RELAXED);
+	return __atomic_load_n(&in_sandbox, __ATOMIC_RELAXED);
 }
 
-void real_give_way(unsigned tries)
+void sys_yield(unsigned tries)
 {
 	struct timespec pause = { 0, 100000 };
 
 	if (tries < 1000)
-		real_syscall(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
+		sys_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	else
-		real_ppoll(NULL, 0, &pause);
+		sys_ppoll(NULL, 0, &pause);
 }
 
-long real_open(const char *path, int flags, mode_t mode)
+long sys_open(const char *path, int flags, mode_t mode)
 {
-	return real_openat(AT_FDCWD, path, flags, mode);
+	return sys_openat(AT_FDCWD, path, flags, mode);
 }
 
-void real_exit_group(int status)
+void sys_exit_group(int status)
 {
 	for (;;)
-		real_syscall(SYS_exit_group, status, 0, 0, 0, 0, 0);
+		sys_call(SYS_exit_group, status, 0, 0, 0, 0, 0);
 }

@@ -4,7 +4,7 @@
 #include "preload/sys/sys.h"
 
 /* The kernel overwrites rcx and r11. */
-long real_syscall(long number, long a, long b, long c, long d, long e, long f)
+long sys_call(long number, long a, long b, long c, long d, long e, long f)
 {
 	register long r10 __asm__("r10") = d;
 	register long r8 __asm__("r8") = e;

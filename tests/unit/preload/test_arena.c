@@ -64,26 +64,26 @@ static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 	call_once(&in_mmap);
 	all_mappings++;
 	if (refuse.mmap && refuse.takes && flags & MAP_FIXED)
-		real_munmap(addr, len);
+		sys_munmap(addr, len);
 	if (refuse.mmap)
 		return -ENOMEM;
 	fresh_mappings += flags & MAP_FIXED ? 1 : 0;
-	return real_mmap(addr, len, prot, flags, fd, offset);
+	return sys_mmap(addr, len, prot, flags, fd, offset);
 }
 
 static long fake_munmap(void *addr, size_t len)
 {
-	return refuse.munmap ? -ENOMEM : real_munmap(addr, len);
+	return refuse.munmap ? -ENOMEM : sys_munmap(addr, len);
 }
 
 static long fake_madvise(void *addr, size_t len, int advice)
 {
-	return refuse.madvise ? -ENOMEM : real_madvise(addr, len, advice);
+	return refuse.madvise ? -ENOMEM : sys_madvise(addr, len, advice);
 }
 
 static long fake_mincore(void *addr, size_t len, unsigned char *vec)
 {
-	return refuse.mincore ? -ENOMEM : real_mincore(addr, len, vec);
+	return refuse.mincore ? -ENOMEM : sys_mincore(addr, len, vec);
 }
 
 static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
@@ -91,7 +91,7 @@ static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 {
 	return refuse.mremap
 		       ? -ENOMEM
-		       : real_mremap(addr, old_len, new_len, flags, new_addr);
+		       : sys_mremap(addr, old_len, new_len, flags, new_addr);
 }
 
 static size_t requests; /* to the allocator */
@@ -113,14 +113,14 @@ static bool fake_alone(void)
 static const struct arena_os kernel = {
 	.mmap = fake_mmap,
 	.munmap = fake_munmap,
-	.mprotect = real_mprotect,
+	.mprotect = sys_mprotect,
 	.mremap = fake_mremap,
 	.madvise = fake_madvise,
-	.munlock = real_munlock,
+	.munlock = sys_munlock,
 	.mincore = fake_mincore,
 	.cpu = fake_cpu,
 	.alone = fake_alone,
-	.give_way = fake_give_way,
+	.yield = fake_give_way,
 };
 
 static int start(void **state)
@@ -134,8 +134,8 @@ static int start(void **state)
 	};
 
 	(void)state;
-	assert_true(arena_claim_start());
-	assert_false(arena_claim_start());
+	assert_true(arena_start_once());
+	assert_false(arena_start_once());
 	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
 	assert_int_equal(arena_range.bytes, TREES * TREE);
 	assert_int_equal(arena_range.base % TREE, 0);
@@ -146,7 +146,7 @@ static char *get(size_t len)
 {
 	void *addr;
 
-	assert_int_equal(arena_get(len, false, &addr), ROUTE_SERVE);
+	assert_int_equal(arena_get(len, false, &addr), REASON_NONE);
 	return addr;
 }
 
@@ -159,13 +159,13 @@ static void put(char *addr, size_t len)
 
 static int nothing_in_use(void **state)
 {
-	struct arena_figures f;
+	struct arena_snapshot f;
 
 	(void)state;
 	memset(&refuse, 0, sizeof(refuse));
-	arena_figures(&f);
+	arena_snapshot(&f);
 	assert_int_equal(f.live, 0);
-	assert_int_equal(f.free_frames + f.lost, f.frames);
+	assert_int_equal(f.free_frames + f.leaked, f.frames);
 	assert_int_equal(f.fast_free, f.free_frames);
 	return 0;
 }
@@ -185,16 +185,16 @@ static void no_memory_for_a_tree(void **state)
 
 	(void)state;
 	refuse.mmap = true;
-	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_KERNEL_REFUSED);
+	assert_int_equal(arena_get(PAGE, false, &addr), REASON_KERNEL_REFUSED);
 	assert_int_equal(arena_get(3 << 20, false, &addr),
-			 ROUTE_KERNEL_REFUSED);
+			 REASON_KERNEL_REFUSED);
 }
 
 static void refused_at_once(void)
 {
 	void *addr;
 
-	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_KERNEL_REFUSED);
+	assert_int_equal(arena_get(PAGE, false, &addr), REASON_KERNEL_REFUSED);
 }
 
 /* What interrupts whoever brings a tree online goes on without it. */
@@ -254,13 +254,13 @@ static void awaited_tree(void **state)
 /* All that there is, in pieces of 2 MiB. */
 static size_t get_all(char **all, size_t cap)
 {
-	enum route why = ROUTE_SERVE;
+	enum reason why = REASON_NONE;
 	size_t count = 0, refused = 0;
 	void *addr;
 
-	while (why != ROUTE_ARENA_FULL) {
+	while (why != REASON_ARENA_FULL) {
 		why = arena_get(HUGE, false, &addr);
-		if (why == ROUTE_SERVE) {
+		if (why == REASON_NONE) {
 			assert_true(count < cap);
 			all[count++] = addr;
 		} else {
@@ -273,16 +273,16 @@ static size_t get_all(char **all, size_t cap)
 /* Someone maps a page in each tree but the last: they are left alone. */
 static void trees_of_others(void **state)
 {
-	struct arena_figures f;
+	struct arena_snapshot f;
 	char *theirs[TREES - 1], *all[TREES * TREE / HUGE];
 	size_t count;
 
 	(void)state;
 	for (size_t i = 0; i < TREES - 1; i++) {
-		long at = real_mmap((char *)arena_range.base + i * TREE + PAGE,
-				    PAGE, RW,
-				    MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-				    0);
+		long at = sys_mmap((char *)arena_range.base + i * TREE + PAGE,
+				   PAGE, RW,
+				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				   0);
 
 		theirs[i] = (char *)at;
 		theirs[i][0] = 't';
@@ -298,11 +298,11 @@ static void trees_of_others(void **state)
 	}
 	for (size_t i = 0; i < TREES - 1; i++) {
 		assert_int_equal(theirs[i][0], 't');
-		real_munmap(theirs[i], PAGE);
+		sys_munmap(theirs[i], PAGE);
 	}
-	arena_figures(&f);
+	arena_snapshot(&f);
 	assert_int_equal(f.online, LLFREE_TREE_SIZE);
-	assert_int_equal(f.lost, (TREES - 1) * LLFREE_TREE_SIZE);
+	assert_int_equal(f.leaked, (TREES - 1) * LLFREE_TREE_SIZE);
 }
 
 /* Pages, or what keeps their number bearable when trees are large. */
@@ -316,14 +316,14 @@ static void full(void **state)
 	void *addr;
 
 	(void)state;
-	while (arena_get(PIECE, false, &addr) == ROUTE_SERVE) {
+	while (arena_get(PIECE, false, &addr) == REASON_NONE) {
 		assert_true(count < PIECES);
 		all[count] = addr;
 		assert_true(is_filled(all[count], PAGE, 0));
 		memset(all[count++], 'f', PAGE);
 	}
 	assert_int_equal(count, TREE / PIECE);
-	assert_int_equal(arena_get(PIECE, false, &addr), ROUTE_ARENA_FULL);
+	assert_int_equal(arena_get(PIECE, false, &addr), REASON_ARENA_FULL);
 	for (size_t i = 0; i < count; i++)
 		put(all[i], PIECE);
 	put(get(TREE), TREE);
@@ -363,7 +363,7 @@ static void no_fresh_mapping(void **state)
 
 	(void)state;
 	memset(p, 'k', 10 * PAGE);
-	arena_alter((uintptr_t)p, 10 * PAGE, MARK_ALTERED);
+	arena_alter((uintptr_t)p, 10 * PAGE, MARK_REMAP_BEFORE_USE);
 	refuse.mmap = refuse.munmap = true;
 	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally), -ENOMEM);
 	assert_int_equal(tally.ours, 0);
@@ -382,11 +382,11 @@ static void no_mapping_at_all(void **state)
 
 	(void)state;
 	memset(p, 'k', 10 * PAGE);
-	arena_alter((uintptr_t)p, 10 * PAGE, MARK_ALTERED);
+	arena_alter((uintptr_t)p, 10 * PAGE, MARK_REMAP_BEFORE_USE);
 	refuse.mmap = true;
 	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally), 0);
 	assert_int_equal(tally.ours, 10 * PAGE);
-	assert_int_equal(real_mincore(p, 10 * PAGE, vec), -ENOMEM);
+	assert_int_equal(sys_mincore(p, 10 * PAGE, vec), -ENOMEM);
 	refuse.mmap = false;
 	assert_ptr_equal(get(10 * PAGE), p);
 	assert_true(is_filled(p, 10 * PAGE, 0));
@@ -400,7 +400,7 @@ static void moved_without_fresh_mapping(void **state)
 
 	(void)state;
 	memset(p, 'm', 10 * PAGE);
-	arena_alter((uintptr_t)p, 10 * PAGE, MARK_MOVED);
+	arena_alter((uintptr_t)p, 10 * PAGE, MARK_REMAP_ON_FREE);
 	refuse.mmap = true;
 	put(p, 10 * PAGE);
 	p = get(10 * PAGE);
@@ -415,7 +415,7 @@ static void neighbours_together(void **state)
 	char *p = get(64 * PAGE), *other = get(PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p + 8 * PAGE, 16 * PAGE, MARK_ALTERED);
+	arena_alter((uintptr_t)p + 8 * PAGE, 16 * PAGE, MARK_REMAP_BEFORE_USE);
 	fresh_mappings = 0;
 	put(p, 64 * PAGE);
 	assert_int_equal(fresh_mappings, 1);
@@ -447,12 +447,12 @@ static void take_pieces(char *p[APART])
 	for (size_t i = 0; i < APART; i++)
 		p[i] = get(4 * PAGE);
 	for (size_t i = 0; i < APART; i += 2) {
-		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_ALTERED);
+		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_REMAP_BEFORE_USE);
 		madvise(p[i], 4 * PAGE, MADV_DONTFORK);
 		memset(p[i], 'p', 4 * PAGE);
 	}
 	for (size_t i = 1; i < APART; i += 2) {
-		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_MOVED);
+		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_REMAP_ON_FREE);
 		put(p[i], 4 * PAGE);
 		assert_true(arena_get_at((uintptr_t)p[i], 4 * PAGE));
 		memset(p[i], 'p', 4 * PAGE);
@@ -487,7 +487,7 @@ static void pieces_that_are_counted(void **state)
 	size_t before = mappings();
 
 	(void)state;
-	arena_alter((uintptr_t)p, PAGE, MARK_ALTERED);
+	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_BEFORE_USE);
 	madvise(p, PAGE, MADV_DONTFORK);
 	memset(p + PAGE, 'p', PAGE);
 	put(p, 2 * PAGE);
@@ -517,7 +517,7 @@ static void moved_and_refused(void **state)
 
 	(void)state;
 	memset(p, 'm', 2 * PAGE);
-	arena_alter((uintptr_t)p, PAGE, MARK_MOVED);
+	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_ON_FREE);
 	refuse.mmap = true;
 	put(p, PAGE);
 	refuse.mmap = false;
@@ -531,12 +531,12 @@ static void moved_and_taken(void **state)
 	char *p = get(2 * PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p, 2 * PAGE, MARK_MOVED);
+	arena_alter((uintptr_t)p, 2 * PAGE, MARK_REMAP_ON_FREE);
 	refuse.mmap = refuse.takes = true;
 	put(p, 2 * PAGE);
 	refuse.mmap = false;
 	assert_true(arena_get_at((uintptr_t)p, 2 * PAGE));
-	assert_int_equal(real_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
+	assert_int_equal(sys_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
 	put(p, 2 * PAGE);
 }
 
@@ -545,50 +545,50 @@ static void tidied_and_taken(void **state)
 	char *p = get(3 * PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p, PAGE, MARK_ALTERED);
+	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_BEFORE_USE);
 	put(p, 2 * PAGE);
 	refuse.mmap = refuse.takes = true;
 	arena_trim();
 	refuse.mmap = false;
 	assert_true(arena_get_at((uintptr_t)p, 2 * PAGE));
-	assert_int_equal(real_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
+	assert_int_equal(sys_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
 	put(p, 3 * PAGE);
 }
 
-static void claims(void **state)
+static void holes_detached(void **state)
 {
 	char *p = get(8 * PAGE);
-	struct arena_claims claimed;
+	struct arena_detached claimed;
 
 	(void)state;
 	memset(p, 'c', 8 * PAGE);
 	put(p + 2 * PAGE, 2 * PAGE);
 	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
 	assert_false(arena_is_free((uintptr_t)p + 2 * PAGE, 3 * PAGE));
-	claimed = arena_claim((uintptr_t)p, 8 * PAGE);
+	claimed = arena_detach((uintptr_t)p, 8 * PAGE);
 	assert_true(arena_is_live((uintptr_t)p, 8 * PAGE, 0));
-	arena_claim_undo(&claimed, false);
+	arena_reattach(&claimed, false);
 	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
 	assert_true(is_filled(p, 2 * PAGE, 'c'));
 	put(p, 8 * PAGE);
 }
 
 /* The kernel has room for no mapping, and leaves all as it is: so do we. */
-static void claims_and_refused(void **state)
+static void detached_and_refused(void **state)
 {
 	char *p = get(4 * PAGE);
 	uintptr_t hole = (uintptr_t)p + PAGE;
-	struct arena_claims claimed;
+	struct arena_detached claimed;
 
 	(void)state;
 	memset(p, 'c', 4 * PAGE);
 	put(p + PAGE, 2 * PAGE);
 	refuse.mmap = refuse.munmap = true;
-	claimed = arena_claim(hole, 2 * PAGE);
-	arena_claim_undo(&claimed, false);
+	claimed = arena_detach(hole, 2 * PAGE);
+	arena_reattach(&claimed, false);
 	assert_true(arena_is_free(hole, 2 * PAGE));
-	claimed = arena_claim_free(hole, 2 * PAGE);
-	arena_claim_undo(&claimed, false);
+	claimed = arena_detach_free(hole, 2 * PAGE);
+	arena_reattach(&claimed, false);
 	assert_true(arena_is_free(hole, 2 * PAGE));
 	assert_true(arena_get_at(hole, 2 * PAGE));
 	assert_true(is_filled(p + PAGE, 2 * PAGE, 0));
@@ -597,33 +597,33 @@ static void claims_and_refused(void **state)
 }
 
 /* A refusal costs as much for a large region as for a small one. */
-static void claims_of_much(void **state)
+static void detached_much(void **state)
 {
 	char *p = get(TREE / 2);
-	struct arena_claims claimed = arena_claim((uintptr_t)p, TREE / 2);
+	struct arena_detached claimed = arena_detach((uintptr_t)p, TREE / 2);
 	size_t before = all_mappings;
 
 	(void)state;
-	arena_claim_undo(&claimed, false);
+	arena_reattach(&claimed, false);
 	assert_true(all_mappings < before + 8);
 	assert_true(arena_is_live((uintptr_t)p, TREE / 2, 0));
 	put(p, TREE / 2);
 }
 
 /* The kernel takes memory away; in one place it is faster than we. */
-static void refills(void **state)
+static void reclaims(void **state)
 {
 	char *p = get(8 * PAGE);
 
 	(void)state;
 	memset(p, 'r', 8 * PAGE);
-	real_munmap(p + PAGE, 4 * PAGE);
-	assert_int_equal(real_mmap(p + 2 * PAGE, PAGE, RW,
-				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
-				   0),
+	sys_munmap(p + PAGE, 4 * PAGE);
+	assert_int_equal(sys_mmap(p + 2 * PAGE, PAGE, RW,
+				  MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
+				  0),
 			 (uintptr_t)p + 2 * PAGE);
 	p[2 * PAGE] = 'o';
-	arena_refill((uintptr_t)p, 8 * PAGE);
+	arena_reclaim_unmapped((uintptr_t)p, 8 * PAGE);
 	assert_true(arena_is_free((uintptr_t)p + PAGE, PAGE));
 	assert_true(arena_is_live((uintptr_t)p + 2 * PAGE, PAGE, 0));
 	assert_true(arena_is_free((uintptr_t)p + 3 * PAGE, 2 * PAGE));
@@ -702,7 +702,7 @@ static void locked(void **state)
 
 	(void)state;
 	arena_lock_all(true);
-	assert_int_equal(arena_get(PAGE, false, &addr), ROUTE_LOCK_ALL);
+	assert_int_equal(arena_get(PAGE, false, &addr), REASON_LOCK_ALL);
 	put(p, PAGE);
 	arena_lock_all(false);
 	p = get(PAGE);
@@ -717,14 +717,15 @@ static void locked_on_the_way(void **state)
 	char *p = get(PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p, PAGE, MARK_ALTERED);
+	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_BEFORE_USE);
 	refuse.mmap = true;
 	put(p, PAGE);
 	refuse.mmap = false;
 	in_mmap = arena_locked;
 	assert_true(arena_get_at((uintptr_t)p, PAGE));
 	assert_null(in_mmap);
-	assert_false(arena_is_live((uintptr_t)p, PAGE, MARK_BIT(MARK_ALTERED)));
+	assert_false(arena_is_live((uintptr_t)p, PAGE,
+				   MARK_BIT(MARK_REMAP_BEFORE_USE)));
 	put(p, PAGE);
 }
 
@@ -750,9 +751,9 @@ static void all_back(void)
 
 static size_t dirty_pages(void)
 {
-	struct arena_figures f;
+	struct arena_snapshot f;
 
-	arena_figures(&f);
+	arena_snapshot(&f);
 	return f.dirty;
 }
 
@@ -783,7 +784,7 @@ static uint64_t turns(void)
 	uint64_t due;
 
 	do
-		due = arena_age_turn(now);
+		due = arena_age_step(now);
 	while (due == now);
 	return due;
 }
@@ -797,12 +798,12 @@ static void by_turns(void **state)
 	assert_int_equal(turns(), now + DECAY);
 	assert_int_equal(dirty_pages(), 100);
 	now += DECAY;
-	arena_hold();
-	arena_hold();
-	arena_release();
+	arena_quiesce();
+	arena_quiesce();
+	arena_resume();
 	assert_true(turns() < now + DECAY);
 	assert_int_equal(dirty_pages(), 100);
-	arena_release();
+	arena_resume();
 	assert_int_equal(turns(), now + DECAY);
 	assert_int_equal(dirty_pages(), 0);
 	now += 2 * DECAY - 1;
@@ -905,12 +906,12 @@ static void too_many_elsewhere(void **state)
 {
 	(void)state;
 	all_back();
-	gauge_add(0, 0, 5000);
+	usage_add(0, 0, 5000);
 	searches = 0;
 	for (size_t i = 0; i < 500; i++)
 		put(get(PAGE), PAGE);
 	assert_in_range(searches, 1, 100);
-	gauge_add(0, 0, -5000);
+	usage_add(0, 0, -5000);
 	too_many(state);
 }
 
@@ -931,15 +932,15 @@ static void refuses_to_take_it(void **state)
 /* Trees that were in use before come first. */
 static void same_trees_again(void **state)
 {
-	struct arena_figures before, after;
+	struct arena_snapshot before, after;
 
 	(void)state;
 	needs_huge_frames();
 	use(TREE);
-	arena_figures(&before);
+	arena_snapshot(&before);
 	for (int i = 0; i < 10; i++)
 		use(TREE / 2 + PAGE);
-	arena_figures(&after);
+	arena_snapshot(&after);
 	assert_int_equal(after.online, before.online);
 }
 
@@ -965,10 +966,10 @@ int main(void)
 		TEST(moved_and_refused),
 		TEST(tidied_and_taken),
 		TEST(moved_and_taken),
-		TEST(claims),
-		TEST(claims_and_refused),
-		TEST(claims_of_much),
-		TEST(refills),
+		TEST(holes_detached),
+		TEST(detached_and_refused),
+		TEST(detached_much),
+		TEST(reclaims),
 		TEST(freed_once),
 		TEST(parts),
 		TEST(locked),

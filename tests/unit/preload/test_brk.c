@@ -30,7 +30,7 @@ static bool refuse;
 static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		      off_t offset)
 {
-	return refuse ? -ENOMEM : real_mmap(addr, len, prot, flags, fd, offset);
+	return refuse ? -ENOMEM : sys_mmap(addr, len, prot, flags, fd, offset);
 }
 
 static unsigned fake_cpu(void)
@@ -40,15 +40,15 @@ static unsigned fake_cpu(void)
 
 static const struct arena_os kernel = {
 	.mmap = fake_mmap,
-	.munmap = real_munmap,
-	.mprotect = real_mprotect,
-	.mremap = real_mremap,
-	.madvise = real_madvise,
-	.munlock = real_munlock,
-	.mincore = real_mincore,
+	.munmap = sys_munmap,
+	.mprotect = sys_mprotect,
+	.mremap = sys_mremap,
+	.madvise = sys_madvise,
+	.munlock = sys_munlock,
+	.mincore = sys_mincore,
 	.cpu = fake_cpu,
-	.alone = real_alone,
-	.give_way = real_give_way,
+	.alone = sys_single_threaded,
+	.yield = sys_yield,
 };
 
 static uintptr_t base;
@@ -64,25 +64,25 @@ static int start(void **state)
 	};
 
 	(void)state;
-	assert_true(arena_claim_start());
+	assert_true(arena_start_once());
 	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
 	assert_int_equal(arena_range.bytes, TREES * TREE + WINDOW);
-	assert_int_equal(arena_window.bytes, WINDOW);
-	base = arena_window.base;
+	assert_int_equal(arena_heap_zone.bytes, WINDOW);
+	base = arena_heap_zone.base;
 	assert_int_equal(base, arena_range.base + TREES * TREE);
 	return 0;
 }
 
 static int nothing_in_use(void **state)
 {
-	struct arena_figures f;
+	struct arena_snapshot f;
 
 	(void)state;
 	refuse = false;
-	assert_int_equal(heap_move(base), base);
-	arena_figures(&f);
+	assert_int_equal(brk_move(base), base);
+	arena_snapshot(&f);
 	assert_int_equal(f.live, 0);
-	assert_int_equal(f.lost, 0);
+	assert_int_equal(f.leaked, 0);
 	assert_int_equal(f.frames * PAGE, TREES * TREE + WINDOW);
 	assert_int_equal(f.free_frames, f.frames);
 	assert_int_equal(f.fast_free, f.frames);
@@ -92,9 +92,9 @@ static int nothing_in_use(void **state)
 
 static size_t live(void)
 {
-	struct arena_figures f;
+	struct arena_snapshot f;
 
-	arena_figures(&f);
+	arena_snapshot(&f);
 	assert_int_equal(f.free_frames + f.live, f.frames);
 	assert_int_equal(f.fast_free, f.free_frames);
 	return f.live;
@@ -104,31 +104,31 @@ static size_t live(void)
 static void refused(void **state)
 {
 	(void)state;
-	assert_int_equal(heap_move(0), base);
+	assert_int_equal(brk_move(0), base);
 	refuse = true;
-	assert_int_equal(heap_move(base + 1), base);
+	assert_int_equal(brk_move(base + 1), base);
 	refuse = false;
 	assert_int_equal(live(), 0);
-	assert_int_equal(heap_move(base + 1), base + 1);
+	assert_int_equal(brk_move(base + 1), base + 1);
 	refuse = true;
-	assert_int_equal(heap_move(base + TREE), base + TREE);
-	assert_int_equal(heap_move(base + TREE + 1), base + TREE);
+	assert_int_equal(brk_move(base + TREE), base + TREE);
+	assert_int_equal(brk_move(base + TREE + 1), base + TREE);
 	assert_int_equal(live(), TREE / PAGE);
 }
 
 static void by_bytes(void **state)
 {
 	(void)state;
-	assert_int_equal(heap_move(base + 1), base + 1);
+	assert_int_equal(brk_move(base + 1), base + 1);
 	assert_int_equal(live(), 1);
-	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(brk_move(base + PAGE), base + PAGE);
 	assert_int_equal(live(), 1);
-	assert_int_equal(heap_move(base + PAGE + 1), base + PAGE + 1);
+	assert_int_equal(brk_move(base + PAGE + 1), base + PAGE + 1);
 	assert_int_equal(live(), 2);
-	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(brk_move(base + PAGE), base + PAGE);
 	assert_int_equal(live(), 1);
-	assert_int_equal(heap_move(base - 1), base + PAGE);
-	assert_int_equal(heap_move(UINTPTR_MAX), base + PAGE);
+	assert_int_equal(brk_move(base - 1), base + PAGE);
+	assert_int_equal(brk_move(UINTPTR_MAX), base + PAGE);
 }
 
 static void all_of_it(void **state)
@@ -136,13 +136,13 @@ static void all_of_it(void **state)
 	uintptr_t end = base + WINDOW;
 
 	(void)state;
-	assert_int_equal(heap_move(end + 1), base);
-	assert_int_equal(heap_move(end), end);
-	assert_int_equal(heap_move(end + 1), end);
+	assert_int_equal(brk_move(end + 1), base);
+	assert_int_equal(brk_move(end), end);
+	assert_int_equal(brk_move(end + 1), end);
 	assert_int_equal(live(), WINDOW / PAGE);
 	memset((char *)base, 'h', PAGE);
-	assert_int_equal(heap_move(base), base);
-	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(brk_move(base), base);
+	assert_int_equal(brk_move(base + PAGE), base + PAGE);
 	for (size_t i = 0; i < PAGE; i++)
 		assert_int_equal(((char *)base)[i], 0);
 }
@@ -155,14 +155,14 @@ static void no_regions(void **state)
 	void *addr;
 
 	(void)state;
-	assert_int_equal(heap_move(base + PAGE), base + PAGE);
-	for (; arena_get(TREE / 2, false, &addr) == ROUTE_SERVE; count++)
+	assert_int_equal(brk_move(base + PAGE), base + PAGE);
+	for (; arena_get(TREE / 2, false, &addr) == REASON_NONE; count++)
 		assert_true((uintptr_t)addr < base);
 	assert_int_equal(count, 2 * TREES);
-	assert_int_equal(heap_move(base + WINDOW), base + WINDOW);
+	assert_int_equal(brk_move(base + WINDOW), base + WINDOW);
 	/* Neither does one grow into it. */
 	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
-	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(brk_move(base + PAGE), base + PAGE);
 	assert_int_equal(
 		arena_unmap(arena_range.base, TREES * TREE + PAGE, &tally), 0);
 	assert_int_equal(tally.ours, TREES * TREE + PAGE);
@@ -174,12 +174,12 @@ static void in_its_way(void **state)
 	struct arena_tally tally = { 0, 0 };
 
 	(void)state;
-	assert_int_equal(heap_move(base + PAGE), base + PAGE);
+	assert_int_equal(brk_move(base + PAGE), base + PAGE);
 	assert_true(arena_get_at(base + 3 * PAGE, PAGE));
-	assert_int_equal(heap_move(base + 4 * PAGE), base + PAGE);
-	assert_int_equal(heap_move(base + 3 * PAGE), base + 3 * PAGE);
+	assert_int_equal(brk_move(base + 4 * PAGE), base + PAGE);
+	assert_int_equal(brk_move(base + 3 * PAGE), base + 3 * PAGE);
 	assert_int_equal(arena_unmap(base + 3 * PAGE, PAGE, &tally), 0);
-	assert_int_equal(heap_move(base + 4 * PAGE), base + 4 * PAGE);
+	assert_int_equal(brk_move(base + 4 * PAGE), base + 4 * PAGE);
 	assert_int_equal(live(), 4);
 }
 

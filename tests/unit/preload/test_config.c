@@ -17,13 +17,13 @@ static char said[4096];
 /* config_read, with what it said in `said`; the number of lines. */
 static size_t read_env(struct config *settings, char *const *env)
 {
-	struct say say = say_to(SAY_BUFFER, said, sizeof(said) - 1);
+	struct print out = print_to(PRINT_BUFFER, said, sizeof(said) - 1);
 	size_t lines = 0;
 
-	config_read(settings, env, &say);
-	assert_false(say.failed);
-	said[say.len] = '\0';
-	for (size_t i = 0; i < say.len; i++)
+	config_read(settings, env, &out);
+	assert_false(out.failed);
+	said[out.len] = '\0';
+	for (size_t i = 0; i < out.len; i++)
 		lines += said[i] == '\n';
 	return lines;
 }
@@ -166,7 +166,8 @@ static void nonsense_for_each(void **state)
 	for (i = 0; (name = config_name(i)); i++) {
 		char entry[100], buf[200];
 		char *const env[] = { entry, NULL };
-		struct say accepts = say_to(SAY_BUFFER, buf, sizeof(buf) - 1);
+		struct print accepts =
+			print_to(PRINT_BUFFER, buf, sizeof(buf) - 1);
 
 		config_accepts(&accepts, name);
 		buf[accepts.len] = '\0';
@@ -294,7 +295,7 @@ static void paths_that_are_too_long(void **state)
 static void dump_can_be_read_back(void **state)
 {
 	char dump[2000], again[2000], *lines[30] = { NULL };
-	struct say say = say_to(SAY_BUFFER, dump, sizeof(dump) - 1);
+	struct print out = print_to(PRINT_BUFFER, dump, sizeof(dump) - 1);
 	struct config settings;
 	size_t count = 0;
 
@@ -302,22 +303,22 @@ static void dump_can_be_read_back(void **state)
 	config_defaults(&settings);
 	assert_int_equal(config_set(&settings, "ARENA", "1536M"), CONFIG_OK);
 	assert_int_equal(config_set(&settings, "STATS", "json"), CONFIG_OK);
-	config_dump(&say, &settings);
-	dump[say.len] = '\0';
+	config_dump(&out, &settings);
+	dump[out.len] = '\0';
 	memcpy(again, dump, sizeof(dump));
 	for (char *at = strtok(again, " \n"); at; at = strtok(NULL, " \n"))
 		lines[count++] = at;
 	assert_int_equal(read_env(&settings, lines), 0);
-	say = say_to(SAY_BUFFER, said, sizeof(said) - 1);
-	config_dump(&say, &settings);
-	said[say.len] = '\0';
+	out = print_to(PRINT_BUFFER, said, sizeof(said) - 1);
+	config_dump(&out, &settings);
+	said[out.len] = '\0';
 	assert_string_equal(said, dump);
 	assert_non_null(strstr(dump, "LLFREE_ARENA=1536M\n"));
 }
 
 static void json_values(void **state)
 {
-	struct say say = say_to(SAY_BUFFER, said, sizeof(said) - 1);
+	struct print out = print_to(PRINT_BUFFER, said, sizeof(said) - 1);
 	struct config settings;
 
 	(void)state;
@@ -326,8 +327,8 @@ static void json_values(void **state)
 	assert_int_equal(config_set(&settings, "STATS_FILE", "a\"b"),
 			 CONFIG_OK);
 	assert_int_equal(config_set(&settings, "ARENA", "1G"), CONFIG_OK);
-	config_dump_json(&say, &settings);
-	said[say.len] = '\0';
+	config_dump_json(&out, &settings);
+	said[out.len] = '\0';
 	assert_ptr_equal(strstr(said, "\"stats\": \"json\", "
 				      "\"stats_file\": \"a\\\"b\", "
 				      "\"stats_signal\": \"none\", "

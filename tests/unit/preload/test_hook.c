@@ -25,19 +25,19 @@ static void *our_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		      off_t offset)
 {
 	maps++;
-	return real_result_ptr(real_mmap(addr, len, prot, flags, fd, offset));
+	return sys_result_ptr(sys_mmap(addr, len, prot, flags, fd, offset));
 }
 
 static int our_munmap(void *addr, size_t len)
 {
 	unmaps++;
-	return (int)real_result(real_munmap(addr, len));
+	return (int)sys_result(sys_munmap(addr, len));
 }
 
 static int our_madvise(void *addr, size_t len, int advice)
 {
 	advises++;
-	return (int)real_result(real_madvise(addr, len, advice));
+	return (int)sys_result(sys_madvise(addr, len, advice));
 }
 
 static void never(void)
@@ -61,14 +61,14 @@ static struct hook hooks[] = {
 static size_t count_lines(const char *path)
 {
 	static char text[1 << 16];
-	long fd = real_open(path, 0, 0);
+	long fd = sys_open(path, 0, 0);
 	size_t lines = 0;
 	long n;
 
-	while ((n = real_read((int)fd, text, sizeof(text))) > 0)
+	while ((n = sys_read((int)fd, text, sizeof(text))) > 0)
 		for (long i = 0; i < n; i++)
 			lines += text[i] == '\n';
-	real_close((int)fd);
+	sys_close((int)fd);
 	return lines;
 }
 
@@ -76,13 +76,13 @@ static size_t count_lines(const char *path)
 static bool has_writable_code(void)
 {
 	static char text[1 << 16];
-	long fd = real_open("/proc/self/maps", 0, 0);
+	long fd = sys_open("/proc/self/maps", 0, 0);
 	size_t len = 0;
 	long n;
 
-	while ((n = real_read((int)fd, text + len, sizeof(text) - 1 - len)) > 0)
+	while ((n = sys_read((int)fd, text + len, sizeof(text) - 1 - len)) > 0)
 		len += (size_t)n;
-	real_close((int)fd);
+	sys_close((int)fd);
 	text[len] = '\0';
 	return strstr(text, " rwx");
 }
@@ -136,8 +136,8 @@ static void calls_by_name(void **state)
 /* All six arguments of a call arrive. */
 static void arguments(void **state)
 {
-	size_t page = real_page_size();
-	long fd = real_open("/proc/self/exe", 0, 0);
+	size_t page = sys_page_size();
+	long fd = sys_open("/proc/self/exe", 0, 0);
 	char *whole, *second;
 
 	(void)state;
@@ -148,7 +148,7 @@ static void arguments(void **state)
 	assert_memory_equal(whole + page, second, page);
 	munmap(whole, 2 * page);
 	munmap(second, page);
-	real_close((int)fd);
+	sys_close((int)fd);
 }
 
 static void calls_inside_libc(void **state)

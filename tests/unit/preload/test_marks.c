@@ -67,28 +67,31 @@ static void kinds_are_apart(void **state)
 {
 	(void)state;
 	mark_set(marks, MARK_LIVE, span(60, 10));
-	mark_set(marks, MARK_ALTERED, span(65, 10));
+	mark_set(marks, MARK_REMAP_BEFORE_USE, span(65, 10));
 	assert_int_equal(mark_count(marks, MARK_DIRTY, span(0, FRAMES)), 0);
 	assert_int_equal(mark_count_which(marks, MARK_BIT(MARK_LIVE),
-					  MARK_BIT(MARK_ALTERED),
+					  MARK_BIT(MARK_REMAP_BEFORE_USE),
 					  span(0, FRAMES)),
 			 5);
-	assert_int_equal(mark_count_which(marks,
-					  MARK_BIT(MARK_LIVE) |
-						  MARK_BIT(MARK_ALTERED),
-					  0, span(0, FRAMES)),
-			 5);
+	assert_int_equal(
+		mark_count_which(marks,
+				 MARK_BIT(MARK_LIVE) |
+					 MARK_BIT(MARK_REMAP_BEFORE_USE),
+				 0, span(0, FRAMES)),
+		5);
 	assert_true(mark_any_which(marks, MARK_BIT(MARK_LIVE),
-				   MARK_BIT(MARK_ALTERED), span(0, FRAMES)));
-	assert_true(mark_any_which(marks, MARK_BIT(MARK_ALTERED), 0,
+				   MARK_BIT(MARK_REMAP_BEFORE_USE),
+				   span(0, FRAMES)));
+	assert_true(mark_any_which(marks, MARK_BIT(MARK_REMAP_BEFORE_USE), 0,
 				   span(74, FRAMES - 74)));
 	assert_false(mark_any_which(marks, MARK_BIT(MARK_LIVE),
-				    MARK_BIT(MARK_ALTERED),
+				    MARK_BIT(MARK_REMAP_BEFORE_USE),
 				    span(65, FRAMES - 65)));
 	assert_false(
 		mark_any_which(marks, MARK_BIT(MARK_LIVE), 0, span(0, 60)));
 	mark_clear(marks, MARK_LIVE, span(0, FRAMES));
-	assert_int_equal(mark_count(marks, MARK_ALTERED, span(0, FRAMES)), 10);
+	assert_int_equal(
+		mark_count(marks, MARK_REMAP_BEFORE_USE, span(0, FRAMES)), 10);
 }
 
 static void runs(void **state)
@@ -96,30 +99,33 @@ static void runs(void **state)
 	bool have;
 
 	(void)state;
-	mark_set(marks, MARK_ALTERED, span(60, 10));
-	mark_set(marks, MARK_MOVED, span(70, 100));
-	assert_span(mark_run(marks, MARK_BIT(MARK_ALTERED), span(0, FRAMES),
-			     &have),
+	mark_set(marks, MARK_REMAP_BEFORE_USE, span(60, 10));
+	mark_set(marks, MARK_REMAP_ON_FREE, span(70, 100));
+	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_BEFORE_USE),
+			     span(0, FRAMES), &have),
 		    0, 60);
 	assert_false(have);
-	assert_span(mark_run(marks, MARK_BIT(MARK_ALTERED), span(62, 900),
-			     &have),
+	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_BEFORE_USE),
+			     span(62, 900), &have),
 		    62, 8);
 	assert_true(have);
 	assert_span(mark_run(marks,
-			     MARK_BIT(MARK_ALTERED) | MARK_BIT(MARK_MOVED),
+			     MARK_BIT(MARK_REMAP_BEFORE_USE) |
+				     MARK_BIT(MARK_REMAP_ON_FREE),
 			     span(62, 900), &have),
 		    62, 108);
 	assert_true(have);
-	assert_span(mark_run(marks, MARK_BIT(MARK_MOVED), span(170, 854),
-			     &have),
+	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_ON_FREE),
+			     span(170, 854), &have),
 		    170, 854);
 	assert_false(have);
-	assert_span(mark_run(marks, MARK_BIT(MARK_MOVED), span(80, 5), &have),
+	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_ON_FREE), span(80, 5),
+			     &have),
 		    80, 5);
-	assert_int_equal(
-		mark_run(marks, MARK_BIT(MARK_MOVED), span(80, 0), &have).count,
-		0);
+	assert_int_equal(mark_run(marks, MARK_BIT(MARK_REMAP_ON_FREE),
+				  span(80, 0), &have)
+				 .count,
+			 0);
 }
 
 static void combinations(void **state)
@@ -129,11 +135,11 @@ static void combinations(void **state)
 	(void)state;
 	mark_set(marks, MARK_DIRTY, span(60, 200));
 	mark_set(marks, MARK_LIVE, span(100, 20));
-	mark_set_which(marks, MARK_OLD, MARK_BIT(MARK_DIRTY),
+	mark_set_which(marks, MARK_AGED, MARK_BIT(MARK_DIRTY),
 		       MARK_BIT(MARK_LIVE), span(70, 150));
-	assert_int_equal(mark_count(marks, MARK_OLD, span(0, FRAMES)), 130);
-	assert_int_equal(mark_count(marks, MARK_OLD, span(70, 30)), 30);
-	assert_int_equal(mark_count(marks, MARK_OLD, span(120, 100)), 100);
+	assert_int_equal(mark_count(marks, MARK_AGED, span(0, FRAMES)), 130);
+	assert_int_equal(mark_count(marks, MARK_AGED, span(70, 30)), 30);
+	assert_int_equal(mark_count(marks, MARK_AGED, span(120, 100)), 100);
 	assert_span(mark_run_which(marks, MARK_BIT(MARK_DIRTY),
 				   MARK_BIT(MARK_LIVE), span(50, 900), &have),
 		    50, 10);
@@ -143,8 +149,8 @@ static void combinations(void **state)
 		    60, 40);
 	assert_true(have);
 	assert_span(mark_run_which(marks,
-				   MARK_BIT(MARK_DIRTY) | MARK_BIT(MARK_OLD), 0,
-				   span(120, 900), &have),
+				   MARK_BIT(MARK_DIRTY) | MARK_BIT(MARK_AGED),
+				   0, span(120, 900), &have),
 		    120, 100);
 	assert_true(have);
 }

@@ -47,19 +47,19 @@ static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
 		      off_t offset)
 {
 	return is_refused() ? -ENOMEM
-			    : real_mmap(addr, len, prot, flags, fd, offset);
+			    : sys_mmap(addr, len, prot, flags, fd, offset);
 }
 
 /* As the kernel, which first makes room where it is to move to. */
 static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 			void *to)
 {
-	bool asks = !flags && (uintptr_t)addr + new_len > real_stack();
+	bool asks = !flags && (uintptr_t)addr + new_len > sys_stack();
 
 	if (asks || !is_refused())
-		return real_mremap(addr, old_len, new_len, flags, to);
+		return sys_mremap(addr, old_len, new_len, flags, to);
 	if (flags & MREMAP_FIXED)
-		real_munmap(to, new_len);
+		sys_munmap(to, new_len);
 	return -ENOMEM;
 }
 
@@ -70,15 +70,15 @@ static unsigned fake_cpu(void)
 
 static const struct arena_os kernel = {
 	.mmap = fake_mmap,
-	.munmap = real_munmap,
-	.mprotect = real_mprotect,
+	.munmap = sys_munmap,
+	.mprotect = sys_mprotect,
 	.mremap = fake_mremap,
-	.madvise = real_madvise,
-	.munlock = real_munlock,
-	.mincore = real_mincore,
+	.madvise = sys_madvise,
+	.munlock = sys_munlock,
+	.mincore = sys_mincore,
 	.cpu = fake_cpu,
-	.alone = real_alone,
-	.give_way = real_give_way,
+	.alone = sys_single_threaded,
+	.yield = sys_yield,
 };
 
 static int start(void **state)
@@ -92,7 +92,7 @@ static int start(void **state)
 	};
 
 	(void)state;
-	assert_true(arena_claim_start());
+	assert_true(arena_start_once());
 	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
 	return 0;
 }
@@ -101,7 +101,7 @@ static char *get(size_t len)
 {
 	void *addr;
 
-	assert_int_equal(arena_get(len, false, &addr), ROUTE_SERVE);
+	assert_int_equal(arena_get(len, false, &addr), REASON_NONE);
 	return addr;
 }
 
@@ -139,12 +139,12 @@ static bool is_zero(const char *p, size_t len)
 /* All that is free can be had, reads as zero and can be written. */
 static void assert_usable(void)
 {
-	struct arena_figures f;
+	struct arena_snapshot f;
 	char *all;
 
-	arena_figures(&f);
+	arena_snapshot(&f);
 	assert_int_equal(f.live, 0);
-	assert_int_equal(f.lost, 0);
+	assert_int_equal(f.leaked, 0);
 	assert_int_equal(f.free_frames, f.frames);
 	assert_int_equal(f.fast_free, f.frames);
 	all = get(ALL);
@@ -168,10 +168,10 @@ struct scene {
 /* In pieces as a program makes them, whose protection is the same again. */
 static void alter(char *page)
 {
-	arena_alter((uintptr_t)page, PAGE, MARK_ALTERED);
-	assert_int_equal(real_mprotect(page, PAGE, PROT_READ), 0);
+	arena_alter((uintptr_t)page, PAGE, MARK_REMAP_BEFORE_USE);
+	assert_int_equal(sys_mprotect(page, PAGE, PROT_READ), 0);
 	*(page + PAGE) = *(page + PAGE);
-	assert_int_equal(real_mprotect(page, PAGE, RW), 0);
+	assert_int_equal(sys_mprotect(page, PAGE, RW), 0);
 }
 
 static void stand_behind(char *p, size_t len)
@@ -198,7 +198,7 @@ static char *make_region(const struct scene *scene)
 		.page = PAGE,
 		.max = ALL,
 	};
-	enum route why;
+	enum reason why;
 
 	if (!scene->grown)
 		return p;
@@ -206,7 +206,7 @@ static char *make_region(const struct scene *scene)
 	fill(p, move.old_len);
 	p = (char *)move_region(&move, &why);
 	leave_behind((char *)move.old, move.old_len);
-	assert_true(arena_piece((uintptr_t)p, scene->len) < scene->len);
+	assert_true(arena_vma_length((uintptr_t)p, scene->len) < scene->len);
 	return p;
 }
 
@@ -215,8 +215,8 @@ static char *make_place(const struct scene *scene)
 	if (scene->place == TO_ARENA)
 		return get(scene->new_len);
 	if (scene->place == TO_KERNEL)
-		return (char *)real_mmap(NULL, scene->new_len, RW, PRIVATE, -1,
-					 0);
+		return (char *)sys_mmap(NULL, scene->new_len, RW, PRIVATE, -1,
+					0);
 	return NULL;
 }
 
@@ -243,7 +243,7 @@ static bool play(const struct scene *scene, unsigned first)
 		.page = PAGE,
 		.max = ALL,
 	};
-	enum route why;
+	enum reason why;
 	bool reached;
 	long at;
 
@@ -258,7 +258,7 @@ static bool play(const struct scene *scene, unsigned first)
 	at = move_region(&move, &why);
 	reached = refuse.calls >= first;
 	refuse.first = 0;
-	if (real_failed(at)) {
+	if (sys_failed(at)) {
 		assert_int_equal(at, -ENOMEM);
 		assert_true(is_filled(old, scene->len));
 		put(old, scene->len);
@@ -266,7 +266,7 @@ static bool play(const struct scene *scene, unsigned first)
 		check_moved(scene, (char *)at);
 		put((char *)at, scene->new_len);
 	}
-	if (scene->flags & MREMAP_DONTUNMAP && !real_failed(at))
+	if (scene->flags & MREMAP_DONTUNMAP && !sys_failed(at))
 		put(old, scene->len);
 	if (place)
 		put(place, scene->new_len);
@@ -378,11 +378,11 @@ static void with_what_stays(void **state)
 /* Not before Linux 5.7, nor under valgrind. */
 static bool moves_tables(void)
 {
-	long from = real_mmap(NULL, PAGE, RW, PRIVATE, -1, 0);
-	long to = real_mmap(NULL, PAGE, RW, PRIVATE, -1, 0);
+	long from = sys_mmap(NULL, PAGE, RW, PRIVATE, -1, 0);
+	long to = sys_mmap(NULL, PAGE, RW, PRIVATE, -1, 0);
 
-	return real_mremap((void *)from, PAGE, PAGE,
-			   TO_PLACE | MREMAP_DONTUNMAP, (void *)to) == to;
+	return sys_mremap((void *)from, PAGE, PAGE, TO_PLACE | MREMAP_DONTUNMAP,
+			  (void *)to) == to;
 }
 
 /* Its run-time library owns the addresses that the arena would live at. */

@@ -23,64 +23,64 @@
 
 struct text {
 	char buf[CAP];
-	struct say say;
+	struct print out;
 };
 
-static struct say *begin(struct text *text)
+static struct print *begin(struct text *text)
 {
-	text->say = say_to(SAY_BUFFER, text->buf, CAP - 1);
-	return &text->say;
+	text->out = print_to(PRINT_BUFFER, text->buf, CAP - 1);
+	return &text->out;
 }
 
 static void check(struct text *text, const char *expected)
 {
-	assert_false(text->say.failed);
-	text->buf[text->say.len] = '\0';
+	assert_false(text->out.failed);
+	text->buf[text->out.len] = '\0';
 	assert_string_equal(text->buf, expected);
 }
 
 static void numbers(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_u64(say, 0);
-	say_char(say, ' ');
-	say_u64(say, UINT64_MAX);
-	say_char(say, ' ');
-	say_i64(say, -7);
-	say_char(say, ' ');
-	say_i64(say, INT64_MIN);
+	print_u64(out, 0);
+	print_char(out, ' ');
+	print_u64(out, UINT64_MAX);
+	print_char(out, ' ');
+	print_i64(out, -7);
+	print_char(out, ' ');
+	print_i64(out, INT64_MIN);
 	check(&text, "0 18446744073709551615 -7 -9223372036854775808");
 }
 
 static void hexadecimal(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_hex(say, 0);
-	say_hex(say, 0xf);
-	say_hex(say, 0x10);
-	say_hex(say, UINT64_MAX);
+	print_hex(out, 0);
+	print_hex(out, 0xf);
+	print_hex(out, 0x10);
+	print_hex(out, UINT64_MAX);
 	check(&text, "0x00xf0x100xffffffffffffffff");
 }
 
 static void fractions(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_fixed(say, 1234, 2);
-	say_char(say, ' ');
-	say_fixed(say, 5, 3);
-	say_char(say, ' ');
-	say_fixed(say, 0, 1);
-	say_char(say, ' ');
-	say_fixed(say, 42, 0);
+	print_fixed(out, 1234, 2);
+	print_char(out, ' ');
+	print_fixed(out, 5, 3);
+	print_char(out, ' ');
+	print_fixed(out, 0, 1);
+	print_char(out, ' ');
+	print_fixed(out, 42, 0);
 	check(&text, "12.34 0.005 0.0 42");
 }
 
@@ -104,7 +104,7 @@ static void bytes_in_units(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct text text;
 
-		say_bytes(begin(&text), cases[i].bytes);
+		print_bytes(begin(&text), cases[i].bytes);
 		check(&text, cases[i].expected);
 	}
 }
@@ -112,68 +112,68 @@ static void bytes_in_units(void **state)
 static void percentages(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_percent(say, 973, 1000);
-	say_char(say, ',');
-	say_percent(say, 0, 5);
-	say_char(say, ',');
-	say_percent(say, UINT64_MAX, UINT64_MAX);
-	say_char(say, ',');
-	say_percent(say, 1, 0);
+	print_percent(out, 973, 1000);
+	print_char(out, ',');
+	print_percent(out, 0, 5);
+	print_char(out, ',');
+	print_percent(out, UINT64_MAX, UINT64_MAX);
+	print_char(out, ',');
+	print_percent(out, 1, 0);
 	check(&text, "97.3 %,0.0 %,100.0 %,-");
 }
 
 static void columns(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_text(say, "ab");
-	say_pad(say, 4);
-	say_u64_at(say, 8, 12);
-	say_bytes_at(say, 16, 4096);
-	say_percent_at(say, 24, 1, 2);
-	say_text_at(say, 28, "x");
-	say_text(say, "\n");
-	say_text_at(say, 4, "end");
+	print_text(out, "ab");
+	print_pad(out, 4);
+	print_u64_at(out, 8, 12);
+	print_bytes_at(out, 16, 4096);
+	print_percent_at(out, 24, 1, 2);
+	print_text_at(out, 28, "x");
+	print_text(out, "\n");
+	print_text_at(out, 4, "end");
 	check(&text, "ab    12 4.0 KiB  50.0 %   x\n end");
 }
 
 static void columns_that_are_too_narrow(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_u64_at(say, 2, 12345);
-	say_u64_at(say, 3, 678);
-	say_text(say, "\nö"); /* one character in two bytes */
-	say_pad(say, 2);
-	say_char(say, '|');
+	print_u64_at(out, 2, 12345);
+	print_u64_at(out, 3, 678);
+	print_text(out, "\nö"); /* one character in two bytes */
+	print_pad(out, 2);
+	print_char(out, '|');
 	check(&text, "12345 678\nö |");
 }
 
 static void json_with_commas(void **state)
 {
 	struct text text;
-	struct say *say = begin(&text);
+	struct print *out = begin(&text);
 
 	(void)state;
-	say_json_open(say, '{');
-	say_json_member_u64(say, "a", 1);
-	say_json_key(say, "b");
-	say_json_open(say, '[');
-	say_json_u64(say, 2);
-	say_json_bool(say, false);
-	say_json_open(say, '{');
-	say_json_close(say, '}');
-	say_json_close(say, ']');
-	say_json_member_bool(say, "c", true);
-	say_json_member_string(say, "d", "e");
-	say_json_close(say, '}');
+	print_json_open(out, '{');
+	print_json_member_u64(out, "a", 1);
+	print_json_key(out, "b");
+	print_json_open(out, '[');
+	print_json_u64(out, 2);
+	print_json_bool(out, false);
+	print_json_open(out, '{');
+	print_json_close(out, '}');
+	print_json_close(out, ']');
+	print_json_member_bool(out, "c", true);
+	print_json_member_string(out, "d", "e");
+	print_json_close(out, '}');
 	check(&text, "{\"a\": 1, \"b\": [2, false, {}], \"c\": true, "
 		     "\"d\": \"e\"}");
 }
@@ -199,7 +199,7 @@ static void json_strings(void **state)
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
 		struct text text;
 
-		say_json_string(begin(&text), cases[i].given);
+		print_json_string(begin(&text), cases[i].given);
 		check(&text, cases[i].expected);
 	}
 }
@@ -207,33 +207,33 @@ static void json_strings(void **state)
 static void buffer_that_is_too_small(void **state)
 {
 	char buf[8] = "........";
-	struct say say = say_to(SAY_BUFFER, buf, 4);
+	struct print out = print_to(PRINT_BUFFER, buf, 4);
 
 	(void)state;
-	say_text(&say, "123456");
-	say_pad(&say, 100);
-	assert_true(say.failed);
+	print_text(&out, "123456");
+	print_pad(&out, 100);
+	assert_true(out.failed);
 	assert_memory_equal(buf, "1234....", 8);
-	say = say_to(SAY_BUFFER, buf, 0);
-	say_char(&say, 'x');
-	assert_true(say.failed);
+	out = print_to(PRINT_BUFFER, buf, 0);
+	print_char(&out, 'x');
+	assert_true(out.failed);
 }
 
 static void written_when_full_and_at_the_end(void **state)
 {
 	char buf[4], got[16] = "";
-	struct say say;
+	struct print out;
 	int fds[2];
 
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
-	say = say_to(fds[1], buf, sizeof(buf));
-	say_text(&say, "0123456789");
+	out = print_to(fds[1], buf, sizeof(buf));
+	print_text(&out, "0123456789");
 	assert_int_equal(read(fds[0], got, sizeof(got)), 8);
-	say_flush(&say);
+	print_flush(&out);
 	assert_int_equal(read(fds[0], got + 8, 8), 2);
 	assert_string_equal(got, "0123456789");
-	assert_false(say.failed);
+	assert_false(out.failed);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -242,19 +242,19 @@ static void written_when_full_and_at_the_end(void **state)
 static void closed_pipe(void **state)
 {
 	char buf[4];
-	struct say say;
+	struct print out;
 	sigset_t pending;
 	int fds[2];
 
 	(void)state;
 	assert_int_equal(pipe(fds), 0);
 	close(fds[0]);
-	say = say_to(fds[1], buf, sizeof(buf));
+	out = print_to(fds[1], buf, sizeof(buf));
 	errno = 77;
-	say_text(&say, "0123456789");
-	say_flush(&say);
+	print_text(&out, "0123456789");
+	print_flush(&out);
 	assert_int_equal(errno, 77);
-	assert_true(say.failed);
+	assert_true(out.failed);
 	sigpending(&pending);
 	assert_false(sigismember(&pending, SIGPIPE));
 	close(fds[1]);
@@ -265,7 +265,7 @@ static void limited_file(void **state)
 {
 	struct rlimit limit, tight;
 	char buf[4];
-	struct say say;
+	struct print out;
 	sigset_t pending;
 	FILE *file = tmpfile();
 
@@ -275,13 +275,13 @@ static void limited_file(void **state)
 	tight = limit;
 	tight.rlim_cur = 6;
 	setrlimit(RLIMIT_FSIZE, &tight);
-	say = say_to(fileno(file), buf, sizeof(buf));
+	out = print_to(fileno(file), buf, sizeof(buf));
 	errno = 77;
-	say_text(&say, "0123456789");
-	say_flush(&say);
+	print_text(&out, "0123456789");
+	print_flush(&out);
 	setrlimit(RLIMIT_FSIZE, &limit);
 	assert_int_equal(errno, 77);
-	assert_true(say.failed);
+	assert_true(out.failed);
 	sigpending(&pending);
 	assert_false(sigismember(&pending, SIGXFSZ));
 	fclose(file);
@@ -291,7 +291,7 @@ static void full_pipe_that_does_not_block(void **state)
 {
 	static char block[4096];
 	char buf[4];
-	struct say say;
+	struct print out;
 	int fds[2];
 
 	(void)state;
@@ -299,10 +299,10 @@ static void full_pipe_that_does_not_block(void **state)
 	assert_int_equal(fcntl(fds[1], F_SETFL, O_NONBLOCK), 0);
 	while (write(fds[1], block, sizeof(block)) > 0)
 		;
-	say = say_to(fds[1], buf, sizeof(buf));
-	say_text(&say, "lost");
-	say_flush(&say);
-	assert_true(say.failed);
+	out = print_to(fds[1], buf, sizeof(buf));
+	print_text(&out, "lost");
+	print_flush(&out);
+	assert_true(out.failed);
 	close(fds[0]);
 	close(fds[1]);
 }
@@ -342,7 +342,7 @@ static void interrupted_writes(void **state)
 	struct sigaction action = { .sa_handler = on_alarm };
 	struct itimerval timer = { { 0, 1000 }, { 0, 1000 } };
 	struct itimerval off = { { 0, 0 }, { 0, 0 } };
-	struct say say;
+	struct print out;
 	pthread_t reader;
 	size_t sum;
 	int fds[2];
@@ -353,15 +353,15 @@ static void interrupted_writes(void **state)
 	pthread_create(&reader, NULL, slow_reader, &sum);
 	sigaction(SIGALRM, &action, NULL);
 	setitimer(ITIMER_REAL, &timer, NULL);
-	say = say_to(fds[1], buf, sizeof(buf));
+	out = print_to(fds[1], buf, sizeof(buf));
 	for (size_t i = 0; i < TOTAL; i++)
-		say_char(&say, 'x');
-	say_flush(&say);
+		print_char(&out, 'x');
+	print_flush(&out);
 	setitimer(ITIMER_REAL, &off, NULL);
 	close(fds[1]);
 	pthread_join(reader, NULL);
 	close(fds[0]);
-	assert_false(say.failed);
+	assert_false(out.failed);
 	assert_int_equal(sum, TOTAL);
 }
 

@@ -20,8 +20,8 @@
 static const char *why(const void *addr, size_t len, int prot, int flags,
 		       off_t offset)
 {
-	return route_key(
-		route_mmap(addr, len, prot, flags, offset, PAGE, MOST));
+	return reason_key(
+		reason_to_pass(addr, len, prot, flags, offset, PAGE, MOST));
 }
 
 static void served(void **state)
@@ -95,11 +95,11 @@ static void places(void **state)
 static void every_reason_has_its_name(void **state)
 {
 	(void)state;
-	for (unsigned i = 0; i < ROUTE_COUNT; i++) {
-		assert_non_null(route_text((enum route)i));
+	for (unsigned i = 0; i < REASON_COUNT; i++) {
+		assert_non_null(reason_text((enum reason)i));
 		for (unsigned j = 0; j < i; j++)
-			assert_string_not_equal(route_key((enum route)i),
-						route_key((enum route)j));
+			assert_string_not_equal(reason_key((enum reason)i),
+						reason_key((enum reason)j));
 	}
 }
 
@@ -107,12 +107,12 @@ static void every_reason_has_its_name(void **state)
 static void servable(void **state)
 {
 	(void)state;
-	for (unsigned i = ROUTE_INVALID; i < ROUTE_TOO_LARGE; i++)
-		assert_false(route_is_servable((enum route)i));
-	assert_true(route_is_servable(ROUTE_TOO_LARGE));
-	assert_true(route_is_servable(ROUTE_ARENA_FULL));
-	assert_false(route_is_servable(ROUTE_OUTSIDE));
-	assert_false(route_is_servable(ROUTE_HEAP_FULL));
+	for (unsigned i = REASON_INVALID; i < REASON_TOO_LARGE; i++)
+		assert_false(reason_is_servable((enum reason)i));
+	assert_true(reason_is_servable(REASON_TOO_LARGE));
+	assert_true(reason_is_servable(REASON_ARENA_FULL));
+	assert_false(reason_is_servable(REASON_OUTSIDE));
+	assert_false(reason_is_servable(REASON_HEAP_FULL));
 }
 
 int main(void)

@@ -19,13 +19,13 @@
 static int nothing(void **state)
 {
 	(void)state;
-	gauge_reset(0, 0);
+	usage_reset(0, 0);
 	return 0;
 }
 
 static void live(int64_t frames)
 {
-	gauge_add(0, frames, 0);
+	usage_add(0, frames, 0);
 }
 
 /* How many dirty frames would be kept now. */
@@ -33,9 +33,9 @@ static size_t kept(void)
 {
 	size_t excess;
 
-	gauge_add(0, 0, 1 << 30);
-	excess = gauge_excess();
-	gauge_add(0, 0, -(1 << 30));
+	usage_add(0, 0, 1 << 30);
+	excess = usage_excess();
+	usage_add(0, 0, -(1 << 30));
 	return (1 << 30) - excess;
 }
 
@@ -55,8 +55,8 @@ static void frees_for_good(void **state)
 {
 	(void)state;
 	live(1000 * MIB);
-	assert_false(gauge_keeps(900 * MIB));
-	assert_true(gauge_keeps(4 * MIB));
+	assert_false(usage_retains(900 * MIB));
+	assert_true(usage_retains(4 * MIB));
 	live(-900 * MIB);
 	assert_int_equal(kept(), LITTLE_MAX);
 }
@@ -67,7 +67,7 @@ static void comes_and_goes(void **state)
 	(void)state;
 	for (int i = 0; i < 5; i++) {
 		live(16 * MIB);
-		assert_int_equal(gauge_keeps(16 * MIB), i > 0);
+		assert_int_equal(usage_retains(16 * MIB), i > 0);
 		assert_int_equal(kept(), LITTLE_MIN);
 		live(-16 * MIB);
 		assert_int_equal(kept(), LITTLE_MIN + (i > 0 ? 16 * MIB : 0));
@@ -108,9 +108,9 @@ static void is_forgotten(void **state)
 	live(-100 * MIB);
 	live(100 * MIB);
 	live(-100 * MIB);
-	gauge_forget();
+	usage_new_period();
 	assert_int_equal(kept(), 100 * MIB + 100 * MIB / 32);
-	gauge_forget();
+	usage_new_period();
 	assert_int_equal(kept(), LITTLE_MIN);
 }
 
@@ -118,12 +118,12 @@ static void small_changes_add_up(void **state)
 {
 	(void)state;
 	for (unsigned i = 0; i < 64 * MIB; i++)
-		gauge_add(i % 200, 1, 0);
-	assert_int_equal(gauge_peak(0), 64 * MIB);
+		usage_add(i % 200, 1, 0);
+	assert_int_equal(usage_peak(0), 64 * MIB);
 	for (unsigned i = 0; i < 64 * MIB; i++)
-		gauge_add(i % 200, -1, 1);
-	gauge_peak(0);
-	assert_int_equal(gauge_excess(), 64 * MIB - 64 * MIB / 32);
+		usage_add(i % 200, -1, 1);
+	usage_peak(0);
+	assert_int_equal(usage_excess(), 64 * MIB - 64 * MIB / 32);
 }
 
 int main(void)
