@@ -3,8 +3,8 @@
 
 #include "preload/report/profile.h"
 #include "preload/report/symbolize.h"
-#include "preload/sys/sys.h"
 #include "preload/report/unwind.h"
+#include "preload/sys/sys.h"
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,15 +13,15 @@
 #include <time.h>
 #include <unistd.h>
 
-#define DEPTH 8 /* frames that tell one site from another */
+#define DEPTH 8 /* return addresses that make a site */
 #define SITES (1u << 14) /* a power of two */
-#define PROBES 32 /* places that a site may take */
+#define PROBES 32 /* entries that a site may be in */
 
 enum { PASSED, SERVED, KINDS };
 
 struct site {
-	_Atomic uint64_t hash; /* 0: free; set once */
-	_Atomic uint64_t depth; /* frames to read, stored after them */
+	_Atomic uint64_t hash; /* 0: a free entry; set once */
+	_Atomic uint64_t depth; /* number of frames, stored after them */
 	uintptr_t frames[DEPTH];
 	_Atomic uint64_t bytes[KINDS];
 	_Atomic uint64_t calls[KINDS];
@@ -29,7 +29,7 @@ struct site {
 
 bool profile_on;
 static struct site *sites;
-/* Requests without a place in the table, or of which the stack is unknown. */
+/* Requests that found no free entry, or whose stack is unknown. */
 static struct site elsewhere;
 
 static __thread bool busy;
@@ -48,9 +48,10 @@ static uint64_t hash_of(const uintptr_t *frames, size_t depth)
 	return hash ? hash : 1;
 }
 
-/* Only the thread that claims a place writes the frames; others count on. */
-static bool claim(struct site *site, uint64_t hash, const uintptr_t *frames,
-		  size_t depth)
+/* Return whether the entry is the site's. Only the thread that sets the hash
+ * writes the frames; other threads may count in the entry before that. */
+static bool take_entry(struct site *site, uint64_t hash,
+		       const uintptr_t *frames, size_t depth)
 {
 	uint64_t found = 0;
 
@@ -58,7 +59,7 @@ static bool claim(struct site *site, uint64_t hash, const uintptr_t *frames,
 		return found == hash;
 	for (size_t i = 0; i < depth; i++)
 		site->frames[i] = frames[i];
-	/* Pairs with the load in print_frames. */
+	/* Pairs with the load in frames_of. */
 	atomic_store_explicit(&site->depth, depth, memory_order_release);
 	return true;
 }
@@ -75,7 +76,7 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 			atomic_load_explicit(&site->hash, memory_order_relaxed);
 
 		if (found == hash ||
-		    (found == 0 && claim(site, hash, frames, depth)))
+		    (found == 0 && take_entry(site, hash, frames, depth)))
 			return site;
 	}
 	return &elsewhere;
@@ -84,9 +85,9 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 /* ------------------------------------------------------------------------ */
 /* Walks and forks                                                           */
 
-static atomic_int walks; /* under way */
-static atomic_bool paused; /* a fork is under way */
-static bool unsafe; /* in this child: a lock may be held by nobody */
+static atomic_int walks; /* in progress */
+static atomic_bool paused; /* a fork is in progress */
+static bool unsafe; /* a thread that the child lacks may hold a lock */
 
 static size_t guarded_walk(uintptr_t *frames)
 {
@@ -95,7 +96,7 @@ static size_t guarded_walk(uintptr_t *frames)
 	if (atomic_load(&paused))
 		return 0;
 	atomic_fetch_add(&walks, 1);
-	if (!atomic_load(&paused)) /* before_fork may have missed this one */
+	if (!atomic_load(&paused)) /* before_fork may not have seen this walk */
 		depth = unwind_stack(frames, DEPTH);
 	atomic_fetch_sub(&walks, 1);
 	return depth;
@@ -237,30 +238,42 @@ static struct total total_of(size_t kind)
 	return total;
 }
 
-/* Places in order of bytes, then of index: the first after (bytes, index). */
+/* A place in the order by bytes, then by index. */
 struct rank {
 	uint64_t bytes;
-	size_t index; /* SITES: none */
+	size_t index; /* SITES: before the first site, or behind the last */
 };
+static const struct rank rank_start = { UINT64_MAX, SITES };
 
-static struct rank next_rank(struct rank last, size_t kind)
+/* Move on to the next site; return false behind the last. */
+static bool next_rank(struct rank *rank, size_t kind)
 {
 	struct rank best = { .index = SITES };
 
 	for (size_t i = 0; i < SITES; i++) {
 		uint64_t bytes = bytes_at(i, kind);
-		bool later = bytes < last.bytes ||
-			     (bytes == last.bytes && i > last.index);
+		bool later = bytes < rank->bytes ||
+			     (bytes == rank->bytes && i > rank->index);
 
 		if (calls_at(i, kind) > 0 && later &&
 		    (best.index == SITES || bytes > best.bytes))
 			best = (struct rank){ .bytes = bytes, .index = i };
 	}
-	return best;
+	*rank = best;
+	return best.index != SITES;
 }
 
-/* The walk's addresses are where calls return to: one back is in the call. */
-static void print_frame(struct print *out, uintptr_t frame)
+static size_t frames_of(const struct site *site)
+{
+	/* Pairs with the store in take_entry. */
+	return atomic_load_explicit(&site->depth, memory_order_acquire);
+}
+
+/* ------------------------------------------------------------------------ */
+/* As text                                                                   */
+
+/* A walk gives return addresses: one byte before is in the call. */
+static void text_frame(struct print *out, uintptr_t frame)
 {
 	struct symbol name = symbolize(frame - 1);
 
@@ -281,6 +294,58 @@ static void print_frame(struct print *out, uintptr_t frame)
 	print_char(out, '\n');
 }
 
+static void text_counts(struct print *out, uint64_t bytes, uint64_t calls,
+			uint64_t whole)
+{
+	print_bytes_at(out, 19, bytes);
+	print_percent_at(out, 29, bytes, whole);
+	print_u64_at(out, 40, calls);
+	print_text(out, calls == 1 ? " call" : " calls");
+}
+
+static void text_site(struct print *out, struct rank rank, size_t kind,
+		      uint64_t whole)
+{
+	const struct site *site = &sites[rank.index];
+
+	text_counts(out, rank.bytes, calls_at(rank.index, kind), whole);
+	print_char(out, '\n');
+	for (size_t i = 0; i < frames_of(site); i++)
+		text_frame(out, site->frames[i]);
+}
+
+static void text_kind(struct print *out, size_t kind, size_t top)
+{
+	struct total total = total_of(kind), unknown = unknown_of(kind);
+	struct rank rank = rank_start;
+
+	print_text(out, kind == SERVED ? "\nCall sites of memory served ("
+				       : "\nCall sites of memory passed (");
+	print_u64(out, total.sites < top ? total.sites : top);
+	print_text(out, " of ");
+	print_u64(out, total.sites);
+	print_text(out, ")\n");
+	for (size_t i = 1; i <= top && next_rank(&rank, kind); i++) {
+		print_u64_at(out, 6, i);
+		text_site(out, rank, kind, total.bytes);
+	}
+	if (unknown.calls == 0)
+		return;
+	text_counts(out, unknown.bytes, unknown.calls, total.bytes);
+	print_text(out, " from unknown sites (during a fork, or table full)\n");
+}
+
+void profile_text(struct print *out, size_t top)
+{
+	if (!profile_on)
+		return;
+	text_kind(out, SERVED, top);
+	text_kind(out, PASSED, top);
+}
+
+/* ------------------------------------------------------------------------ */
+/* As JSON                                                                   */
+
 static void json_frame(struct print *out, uintptr_t frame)
 {
 	struct symbol name = symbolize(frame - 1);
@@ -296,84 +361,25 @@ static void json_frame(struct print *out, uintptr_t frame)
 	print_json_close(out, '}');
 }
 
-static void print_frames(struct print *out, const struct site *site, bool json)
-{
-	size_t depth = atomic_load_explicit(&site->depth, memory_order_acquire);
-
-	for (size_t i = 0; i < depth; i++) {
-		if (json)
-			json_frame(out, site->frames[i]);
-		else
-			print_frame(out, site->frames[i]);
-	}
-}
-
-static void print_counts(struct print *out, uint64_t bytes, uint64_t calls,
-			 uint64_t whole)
-{
-	print_bytes_at(out, 19, bytes);
-	print_percent_at(out, 29, bytes, whole);
-	print_u64_at(out, 40, calls);
-	print_text(out, calls == 1 ? " call" : " calls");
-}
-
-static void print_site(struct print *out, struct rank rank, size_t number,
-		       size_t kind, uint64_t whole)
-{
-	print_u64_at(out, 6, number);
-	print_counts(out, rank.bytes, calls_at(rank.index, kind), whole);
-	print_char(out, '\n');
-	print_frames(out, &sites[rank.index], false);
-}
-
 static void json_site(struct print *out, struct rank rank, size_t kind)
 {
+	const struct site *site = &sites[rank.index];
+
 	print_json_open(out, '{');
 	print_json_member_u64(out, "bytes", rank.bytes);
 	print_json_member_u64(out, "calls", calls_at(rank.index, kind));
 	print_json_key(out, "frames");
 	print_json_open(out, '[');
-	print_frames(out, &sites[rank.index], true);
+	for (size_t i = 0; i < frames_of(site); i++)
+		json_frame(out, site->frames[i]);
 	print_json_close(out, ']');
 	print_json_close(out, '}');
-}
-
-static void print_list(struct print *out, size_t kind, size_t top, bool json,
-		       uint64_t whole)
-{
-	struct rank rank = { .bytes = UINT64_MAX, .index = SITES };
-
-	for (size_t i = 1; i <= top; i++) {
-		rank = next_rank(rank, kind);
-		if (rank.index == SITES)
-			return;
-		if (json)
-			json_site(out, rank, kind);
-		else
-			print_site(out, rank, i, kind, whole);
-	}
-}
-
-static void print_kind(struct print *out, size_t kind, size_t top)
-{
-	struct total total = total_of(kind), unknown = unknown_of(kind);
-
-	print_text(out, kind == SERVED ? "\nCall sites of memory served ("
-				       : "\nCall sites of memory passed (");
-	print_u64(out, total.sites < top ? total.sites : top);
-	print_text(out, " of ");
-	print_u64(out, total.sites);
-	print_text(out, ")\n");
-	print_list(out, kind, top, false, total.bytes);
-	if (unknown.calls == 0)
-		return;
-	print_counts(out, unknown.bytes, unknown.calls, total.bytes);
-	print_text(out, " of unknown origin (while forking, or table full)\n");
 }
 
 static void json_kind(struct print *out, size_t kind, size_t top)
 {
 	struct total total = total_of(kind), unknown = unknown_of(kind);
+	struct rank rank = rank_start;
 
 	print_json_key(out, kind == SERVED ? "served" : "passed");
 	print_json_open(out, '{');
@@ -384,20 +390,16 @@ static void json_kind(struct print *out, size_t kind, size_t top)
 	print_json_member_u64(out, "unknown_calls", unknown.calls);
 	print_json_key(out, "top");
 	print_json_open(out, '[');
-	print_list(out, kind, top, true, total.bytes);
+	for (size_t i = 0; i < top && next_rank(&rank, kind); i++)
+		json_site(out, rank, kind);
 	print_json_close(out, ']');
 	print_json_close(out, '}');
 }
 
-void profile_report(struct print *out, size_t top, bool json)
+void profile_json(struct print *out, size_t top)
 {
 	if (!profile_on)
 		return;
-	if (!json) {
-		print_kind(out, SERVED, top);
-		print_kind(out, PASSED, top);
-		return;
-	}
 	print_json_key(out, "profile");
 	print_json_open(out, '{');
 	json_kind(out, SERVED, top);

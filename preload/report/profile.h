@@ -2,16 +2,16 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Where memory is asked for: the call sites of served and of passed requests,
- * for LLFREE_PROFILE=1. libunwind walks the stack; it is loaded only then,
- * with local scope, so that a program's exceptions never meet it.
+ * The call sites that request memory, of served and of passed requests, for
+ * LLFREE_PROFILE=1. libunwind walks the stack. It is loaded for that only, with
+ * local scope, so that exceptions of the program never use it.
  *
- * Sites are kept in a table of fixed size that is mapped once. Adding to it is
- * lock-free: any thread, signal handlers included, may record beside any
- * other. Requests that come from a walk itself, and those of a handler that
- * interrupts one, are left out. A child of fork starts from an empty table;
- * since a walk takes locks inside libunwind, fork waits (briefly) until no
- * walk is under way, and a child of which that is not certain walks no more.
+ * The sites are in a table of fixed size that is mapped once. Adding to it is
+ * lock-free: threads and signal handlers may record at once. Requests of a walk
+ * itself, and of a handler that interrupts a walk, are left out. A child of
+ * fork starts from an empty table. Because a walk takes locks inside libunwind,
+ * fork waits briefly until no walk is in progress; a child in which one may
+ * have been makes no walks.
  *
  * Units: bytes, calls.
  */
@@ -25,28 +25,31 @@
 extern bool profile_on;
 
 /*
- * Loads libunwind and walks the stack once, so that later walks find all they
- * need mapped. In the constructor, after hook_install, when LLFREE_PROFILE=1;
- * allocates. When it cannot work, one line on stderr says why, and profile_on
- * stays false.
+ * Load libunwind, and walk the stack so that later walks find all they need
+ * mapped. Call it in the constructor, after hook_install, if LLFREE_PROFILE=1;
+ * it allocates. If it fails, it prints one line on stderr with the reason, and
+ * profile_on stays false.
  */
 void profile_start(void);
 
 void profile_add(bool served, size_t bytes);
 
-/* One request, from the function that the program called. Leaves errno alone. */
+/* Record one request, in the function that the program called. Leaves errno
+ * alone. */
 static inline void profile_record(bool served, size_t bytes)
 {
 	if (__builtin_expect(profile_on, 0))
 		profile_add(served, bytes);
 }
 
-/* Forgets all sites: a child of fork does so by itself, one of a raw clone
- * needs it. Alone. */
+/* Forget all sites, with no other thread at work. A child of fork does so by
+ * itself; a child of a raw clone has to call it. */
 void profile_forget(void);
 
 /*
- * The `top` sites by bytes of each kind: text with a headline, or for JSON the
- * member "profile". Nothing when profile_on is false. Recording goes on.
+ * Print the `top` sites by bytes, of served and of passed requests: as text
+ * with a heading, or as the member "profile" of a JSON object. Print nothing if
+ * profile_on is false. Recording goes on meanwhile.
  */
-void profile_report(struct print *out, size_t top, bool json);
+void profile_text(struct print *out, size_t top);
+void profile_json(struct print *out, size_t top);

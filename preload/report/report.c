@@ -4,9 +4,8 @@
 #include "preload/report/report.h"
 
 #include "preload/hook/hook.h"
+#include "preload/report/fields.h"
 #include "preload/sys/sys.h"
-#include "preload/report/data.h"
-#include "preload/report/stats.h"
 
 #include <fcntl.h>
 #include <signal.h>
@@ -14,31 +13,38 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Descriptors from here on: not one that a program would get next. */
+/* The least number of our descriptor: far from what the program gets next. */
 #define HIGH_FD 900
 
-/* Other threads may be at work while the figures are collected. */
+/* How often to collect the figures until they agree: threads of the program may
+ * allocate meanwhile. */
 #define TRIES 5
 
-/* Where the report goes. A program may close our descriptor, and even open
- * something else in its place: so the file's identity is kept as well. */
+/* Where the report goes. The program may close our descriptor and open another
+ * file in its place, so the identity of the file is kept as well. */
 static struct {
 	int fd;
 	dev_t device;
 	ino_t inode;
-	bool inherited; /* by a child of fork */
+	bool inherited; /* this process is a child of fork */
 } target = { .fd = -1 };
 
-/* Where a path begins that is not absolute: the program may go elsewhere. */
+/* Where a relative path begins: the program may change its folder. */
 static char folder[PATH_MAX];
 
-/* A report is written at once if it fits, so that those of several processes
- * do not mix in a file: all but the longest profiles do. */
+/* A report, and room for its text. A text that fits is written at once, so that
+ * the reports of several processes do not mix in a file: all fit but the longest
+ * profiles. */
 #define TEXT_MOST (16 << 10)
-static char buffer[TEXT_MOST];
+struct draft {
+	struct report report;
+	char text[TEXT_MOST];
+};
+static struct draft last; /* also for messages before the first report */
 
-/* While the program runs one report is written at a time: who comes meanwhile,
- * in a signal handler perhaps, leaves a note for the one who writes. */
+/* While the program runs, one thread writes a report at a time. A thread or
+ * signal handler that finds it at work sets `demanded`, and the writing thread
+ * reports once more. */
 static bool writing, demanded;
 
 static bool is_target(int fd)
@@ -80,14 +86,15 @@ static int open_file(const struct config *settings)
 	if (!config_stats_path(settings, sys_getpid(), path + len,
 			       sizeof(path) - len))
 		return -1;
-	/* Does not wait for who reads a pipe: if there is no one, it fails. */
+	/* O_NONBLOCK: opening a pipe that has no reader fails at once. */
 	return (int)sys_open(path,
 			     O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC |
 				     O_NOCTTY | O_NONBLOCK,
 			     0666);
 }
 
-/* A duplicate with a high number, or `fd` itself; -1 when there is none. */
+/* Return a duplicate with a high number, or else `fd` itself or any duplicate;
+ * -1 when there is none. */
 static int dup_high(int fd, bool close)
 {
 	long high = sys_fcntl(fd, F_DUPFD_CLOEXEC, HIGH_FD);
@@ -101,7 +108,8 @@ static int dup_high(int fd, bool close)
 
 static void complain(const struct config *settings)
 {
-	struct print out = print_to(STDERR_FILENO, buffer, sizeof(buffer));
+	struct print out =
+		print_to(STDERR_FILENO, last.text, sizeof(last.text));
 
 	print_text(&out, "llfree: LLFREE_STATS_FILE=");
 	print_text(&out, settings->stats_file);
@@ -124,8 +132,8 @@ void report_open(const struct config *settings)
 }
 
 /*
- * A child's copy of stderr would keep a pipe open that the child, as a daemon,
- * means to leave. Its own stderr has to do.
+ * Our duplicate of stderr would keep a pipe open that the child, as a daemon,
+ * closes on purpose. The child reports to its own stderr.
  */
 void report_forked(void)
 {
@@ -139,7 +147,8 @@ void report_forked(void)
 	arena_forked();
 }
 
-/* The descriptor to write to, -1 for none; *opened: to be closed after. */
+/* Return the descriptor to write to, -1 for none. Set *opened if the caller has
+ * to close it. */
 static int find_target(const struct config *settings, bool *opened)
 {
 	int fd;
@@ -162,45 +171,38 @@ static int find_target(const struct config *settings, bool *opened)
 /* ------------------------------------------------------------------------ */
 /* Collecting                                                                */
 
-static bool is_balanced(const struct report_data *d)
+static bool is_balanced(const struct report *r)
 {
-	const struct arena_snapshot *f = &d->arena;
+	const struct arena_snapshot *f = &r->arena;
+	uint64_t served = r->counters[STAT_FRAMES_SERVED];
+	uint64_t given_back = r->counters[STAT_FRAMES_GIVEN_BACK];
 
-	return f->inherited + d->served == f->live + d->given_back &&
+	return f->inherited + served == f->live + given_back &&
 	       f->free_frames == f->fast_free + f->claimed &&
 	       f->frames == f->free_frames + f->live + f->leaked;
 }
 
-static void try_to_collect(struct report_data *d)
+static void try_to_collect(struct report *r)
 {
 	struct timespec pause = { 0, 100000 };
 
 	for (int i = 0; i < TRIES; i++) {
-		d->served = stats_sum(STAT_FRAMES_SERVED);
-		d->given_back = stats_sum(STAT_FRAMES_GIVEN_BACK);
-		arena_snapshot(&d->arena);
-		d->balanced = is_balanced(d);
-		if (d->balanced)
+		for (unsigned stat = 0; stat < STAT_COUNT; stat++)
+			r->counters[stat] = stats_sum(stat);
+		arena_snapshot(&r->arena);
+		r->balanced = is_balanced(r);
+		if (r->balanced)
 			return;
 		if (!sandboxed())
 			sys_ppoll(NULL, 0, &pause);
 	}
 }
 
-static void collect(struct report_data *d)
+static void collect(struct report *r)
 {
 	arena_quiesce();
-	try_to_collect(d);
+	try_to_collect(r);
 	arena_resume();
-}
-
-uint64_t report_slot_hits(const struct report_data *d)
-{
-	const llfree_counters_t *c = &d->arena.counters;
-	uint64_t others = c->reservations + c->steals + c->raids;
-	uint64_t gets = stats_sum(STAT_GET);
-
-	return gets > others ? gets - others : 0;
 }
 
 static const char *background = "";
@@ -210,33 +212,33 @@ void report_background(const char *state)
 	background = state;
 }
 
-static bool write_report(const char *how, char *text, size_t cap)
+static bool write_report(struct draft *draft, const char *trigger)
 {
-	struct report_data data = {
-		.settings = config(),
-		.how = how,
-		.background = background,
-		.running = text != buffer,
-		.pid = sys_getpid(),
-	};
+	struct report *r = &draft->report;
 	bool opened;
-	int fd = find_target(data.settings, &opened);
-	struct print out = print_to(fd, text, cap);
+	int fd = find_target(config(), &opened);
+	struct print out = print_to(fd, draft->text, sizeof(draft->text));
 
 	if (fd < 0)
 		return false;
-	collect(&data);
-	if (data.settings->stats == CONFIG_STATS_JSON)
-		report_json(&out, &data);
+	r->settings = config();
+	r->trigger = trigger;
+	r->background = background;
+	r->pid = sys_getpid();
+	r->running = draft != &last;
+	r->any = stats_any();
+	collect(r);
+	if (r->settings->stats == CONFIG_STATS_JSON)
+		report_json(&out, r);
 	else
-		report_text(&out, &data);
+		report_text(&out, r);
 	print_flush(&out);
 	if (opened)
 		sys_close(fd);
 	return true;
 }
 
-/* A child of fork that asked for nothing has nothing to say. */
+/* A child of fork that has counted nothing owes no report. */
 static bool owes_report(void)
 {
 	enum stats_owner owner = stats_owner();
@@ -244,23 +246,22 @@ static bool owes_report(void)
 	return owner == STATS_OURS || (owner == STATS_CHILD && stats_any());
 }
 
-/* Whether one is wanted at the end, too. */
+/* Whether a report is wanted at the end, and not only while the program runs. */
 static bool is_wanted_last(void)
 {
 	return stats_on && config()->stats != CONFIG_STATS_OFF;
 }
 
-void report_last(const char *how)
+void report_last(const char *trigger)
 {
 	if (is_wanted_last() && owes_report() && stats_claim_report())
-		write_report(how, buffer, sizeof(buffer));
+		write_report(&last, trigger);
 }
 
 bool report_before_exec(void)
 {
 	return is_wanted_last() && stats_owner() == STATS_OURS &&
-	       stats_claim_report() &&
-	       write_report("exec", buffer, sizeof(buffer));
+	       stats_claim_report() && write_report(&last, "exec");
 }
 
 void report_again(void)
@@ -271,9 +272,9 @@ void report_again(void)
 /* ------------------------------------------------------------------------ */
 /* While the program runs                                                    */
 
-void report_now(const char *how)
+void report_now(const char *trigger)
 {
-	static char text[TEXT_MOST];
+	static struct draft running;
 
 	if (!stats_on || stats_owner() == STATS_PARENT)
 		return;
@@ -281,9 +282,9 @@ void report_now(const char *how)
 		__atomic_store_n(&demanded, true, __ATOMIC_RELEASE);
 		return;
 	}
-	write_report(how, text, sizeof(text));
+	write_report(&running, trigger);
 	while (__atomic_exchange_n(&demanded, false, __ATOMIC_ACQUIRE))
-		write_report("demand", text, sizeof(text));
+		write_report(&running, "demand");
 	__atomic_store_n(&writing, false, __ATOMIC_RELEASE);
 }
 
@@ -306,7 +307,8 @@ void report_on_signal(int number)
 
 void report_settings(const struct config *settings)
 {
-	struct print out = print_to(STDERR_FILENO, buffer, sizeof(buffer));
+	struct print out =
+		print_to(STDERR_FILENO, last.text, sizeof(last.text));
 	const struct hook_result *hooks = hook_result();
 
 	print_text(&out, "llfree: settings in effect\n");

@@ -20,39 +20,27 @@
 /* Regions of up to 2^n pages, the last one for all larger ones. */
 #define STATS_SIZES 26
 
+/* The counters: one or two for each row of fields.def that is counted, and
+ * then one for each reason and for each size. */
+#define COUNTER(name) name,
+#define COUNTERS(name) name, name##_BYTES,
+#define MEMBER(name)
+#define FUNCTION(name)
+#define FIELD(group, place, key, words, unit, from) from
+
 enum counter {
-	STAT_MMAP_SERVED, /* calls, then bytes */
-	STAT_MMAP_SERVED_BYTES,
-	STAT_MMAP_PASSED,
-	STAT_MMAP_PASSED_BYTES,
-	STAT_MUNMAP_SERVED, /* a call that covers both counts as both */
-	STAT_MUNMAP_SERVED_BYTES,
-	STAT_MUNMAP_PASSED,
-	STAT_MUNMAP_PASSED_BYTES,
-	STAT_MREMAP_SERVED,
-	STAT_MREMAP_SERVED_BYTES,
-	STAT_MREMAP_PASSED,
-	STAT_MREMAP_PASSED_BYTES,
-	STAT_BRK_SERVED,
-	STAT_BRK_SERVED_BYTES,
-	STAT_BRK_PASSED,
-	STAT_BRK_PASSED_BYTES,
-	STAT_MADVISE,
-	STAT_MPROTECT,
-	STAT_FRAMES_SERVED, /* handed to the program, by whatever call */
-	STAT_FRAMES_GIVEN_BACK, /* taken back from it */
-	STAT_FRAMES_ZEROED,
-	STAT_FRAMES_RETURNED, /* to the kernel */
-	STAT_FRAMES_ALTERED,
-	STAT_REMAPS, /* fresh mappings */
-	STAT_GET,
-	STAT_PUT,
-	STAT_GET_FAILED,
+#include "preload/report/fields.def"
 	STAT_PASSED, /* + enum reason: calls */
 	STAT_PASSED_BYTES = STAT_PASSED + REASON_COUNT, /* + enum reason */
 	STAT_SIZE = STAT_PASSED_BYTES + REASON_COUNT, /* + size: calls served */
 	STAT_COUNT = STAT_SIZE + STATS_SIZES
 };
+
+#undef COUNTER
+#undef COUNTERS
+#undef MEMBER
+#undef FUNCTION
+#undef FIELD
 
 extern bool stats_on;
 

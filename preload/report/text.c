@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-#include "preload/report/data.h"
+#include "preload/report/fields.h"
 
 #include "preload/hook/hook.h"
 #include "preload/report/profile.h"
-#include "preload/report/stats.h"
 
 /* Columns: where right-aligned values end. */
-#define CALLS 44
-#define BYTES 58
+#define FIRST 44
+#define SECOND 58
 #define SHARE 68
 
 static void line(struct print *out)
@@ -22,48 +21,96 @@ static void heading(struct print *out, const char *text, const char *first,
 {
 	line(out);
 	print_text(out, text);
-	print_text_at(out, CALLS, first);
-	print_text_at(out, BYTES, second);
+	print_text_at(out, FIRST, first);
+	if (second[0])
+		print_text_at(out, SECOND, second);
 	line(out);
 }
 
-static void row(struct print *out, const char *name, uint64_t calls,
-		uint64_t bytes)
+static void name(struct print *out, const char *words)
 {
 	print_text(out, "  ");
-	print_text(out, name);
-	print_u64_at(out, CALLS, calls);
-	print_bytes_at(out, BYTES, bytes);
+	print_text(out, words);
 }
 
-static void amount(struct print *out, const char *name, uint64_t frames)
+static void calls_and_bytes(struct print *out, uint64_t calls, uint64_t bytes)
 {
-	print_text(out, "  ");
-	print_text(out, name);
-	print_bytes_at(out, CALLS, frames * LLFREE_FRAME_SIZE);
-	line(out);
+	print_u64_at(out, FIRST, calls);
+	print_bytes_at(out, SECOND, bytes);
 }
 
-static void number(struct print *out, const char *name, uint64_t n)
+static void number(struct print *out, const char *words, uint64_t n)
 {
-	print_text(out, "  ");
-	print_text(out, name);
-	print_u64_at(out, CALLS, n);
+	name(out, words);
+	print_u64_at(out, FIRST, n);
 	line(out);
 }
 
 /* ------------------------------------------------------------------------ */
+/* From the table                                                            */
 
-static void title(struct print *out, const struct report_data *d)
+static void row(struct print *out, const struct field *field,
+		const struct report *r)
+{
+	uint64_t value = field_value(field, r);
+
+	if (!value &&
+	    (field->unit == UNIT_CALLS || field->unit == UNIT_FRAMES_IF_ANY))
+		return;
+	name(out, field->words);
+	if (field->unit == UNIT_COUNT)
+		print_u64_at(out, FIRST, value);
+	else if (field->unit == UNIT_CALLS)
+		calls_and_bytes(out, value, field_bytes(field, r));
+	else
+		print_bytes_at(out, FIRST, value * LLFREE_FRAME_SIZE);
+	line(out);
+}
+
+static void rows(struct print *out, const struct report *r,
+		 enum field_group group)
+{
+	for (const struct field *f = field_next(group, NULL); f;
+	     f = field_next(group, f))
+		if (f->words[0])
+			row(out, f, r);
+}
+
+static bool any(const struct report *r, enum field_group group)
+{
+	const struct field *f = field_next(group, NULL);
+
+	while (f && !field_value(f, r))
+		f = field_next(group, f);
+	return f;
+}
+
+static void group_heading(struct print *out, enum field_group group)
+{
+	const struct field_group_names *names = &field_groups[group];
+
+	heading(out, names->heading, names->columns[0], names->columns[1]);
+}
+
+static void section(struct print *out, const struct report *r,
+		    enum field_group group)
+{
+	group_heading(out, group);
+	rows(out, r, group);
+}
+
+/* ------------------------------------------------------------------------ */
+
+static void title(struct print *out, const struct report *r)
 {
 	const struct hook_result *hooks = hook_result();
 
 	print_text(out, "\n---- llfree: ");
-	print_text(out, d->settings->program);
+	print_text(out, r->settings->program);
 	print_text(out, ", process ");
-	print_i64(out, d->pid);
-	print_text(out, d->running ? ", running, by " : ", ended by ");
-	print_text(out, d->how);
+	print_i64(out, r->pid);
+	print_text(out, r->running ? ", running, by " : ", ended by ");
+	print_text(out, r->trigger);
 	print_text(out, " ----\n");
 	if (!hooks->libc) {
 		print_text(out, "Calls inside libc were not seen: ");
@@ -75,208 +122,149 @@ static void title(struct print *out, const struct report_data *d)
 		print_text(out, arena_why_off());
 		line(out);
 	}
-	if (d->background[0]) {
+	if (r->background[0]) {
 		print_text(out, "Background thread: ");
-		print_text(out, d->background);
+		print_text(out, r->background);
 		line(out);
 	}
 }
 
-static void reasons(struct print *out)
+static void reasons(struct print *out, const struct report *r)
 {
 	for (unsigned why = REASON_NONE + 1; why < REASON_COUNT; why++) {
-		uint64_t calls = stats_sum(STAT_PASSED + why);
+		uint64_t calls = r->counters[STAT_PASSED + why];
 
 		if (!calls)
 			continue;
 		print_text(out, "  ");
-		row(out, reason_text((enum reason)why), calls,
-		    stats_sum(STAT_PASSED_BYTES + why));
+		name(out, reason_text((enum reason)why));
+		calls_and_bytes(out, calls,
+				r->counters[STAT_PASSED_BYTES + why]);
 		line(out);
 	}
 }
 
-/* Of mmap's counter and those that mremap and brk have for the same. */
-static uint64_t sum_of_three(unsigned stat)
-{
-	return stats_sum(stat) +
-	       stats_sum(stat + STAT_MREMAP_SERVED - STAT_MMAP_SERVED) +
-	       stats_sum(stat + STAT_BRK_SERVED - STAT_MMAP_SERVED);
-}
-
-static uint64_t servable_but_passed(void)
+static uint64_t servable_but_passed(const struct report *r)
 {
 	uint64_t bytes = 0;
 
 	for (unsigned why = REASON_NONE + 1; why < REASON_COUNT; why++)
 		if (reason_is_servable((enum reason)why))
-			bytes += stats_sum(STAT_PASSED_BYTES + why);
+			bytes += r->counters[STAT_PASSED_BYTES + why];
 	return bytes;
 }
 
-static void requests(struct print *out)
+/* The calls that ask for memory, or their bytes. */
+static uint64_t sum(const struct report *r, enum counter mmap,
+		    enum counter mremap, enum counter brk)
 {
-	uint64_t served = sum_of_three(STAT_MMAP_SERVED_BYTES);
-	uint64_t passed = sum_of_three(STAT_MMAP_PASSED_BYTES);
-	uint64_t servable = served + servable_but_passed();
-
-	heading(out, "Memory asked for", "calls", "bytes");
-	row(out, "served from the arena", sum_of_three(STAT_MMAP_SERVED),
-	    served);
-	if (servable) {
-		print_percent_at(out, SHARE, served, servable);
-		print_text(out, " of what could be");
-	}
-	line(out);
-	row(out, "passed to the kernel", sum_of_three(STAT_MMAP_PASSED),
-	    passed);
-	line(out);
-	reasons(out);
+	return r->counters[mmap] + r->counters[mremap] + r->counters[brk];
 }
 
-static void sizes(struct print *out)
+static void requests(struct print *out, const struct report *r)
 {
-	if (!stats_sum(STAT_MMAP_SERVED))
+	uint64_t served = sum(r, STAT_MMAP_SERVED_BYTES,
+			      STAT_MREMAP_SERVED_BYTES, STAT_BRK_SERVED_BYTES);
+	uint64_t servable = served + servable_but_passed(r);
+
+	heading(out, "Memory requested", "calls", "bytes");
+	name(out, "served from the arena");
+	calls_and_bytes(out,
+			sum(r, STAT_MMAP_SERVED, STAT_MREMAP_SERVED,
+			    STAT_BRK_SERVED),
+			served);
+	if (servable) {
+		print_percent_at(out, SHARE, served, servable);
+		print_text(out, " of servable memory");
+	}
+	line(out);
+	name(out, "passed to the kernel");
+	calls_and_bytes(out,
+			sum(r, STAT_MMAP_PASSED, STAT_MREMAP_PASSED,
+			    STAT_BRK_PASSED),
+			sum(r, STAT_MMAP_PASSED_BYTES, STAT_MREMAP_PASSED_BYTES,
+			    STAT_BRK_PASSED_BYTES));
+	line(out);
+	reasons(out, r);
+}
+
+static void sizes(struct print *out, const struct report *r)
+{
+	if (!r->counters[STAT_MMAP_SERVED])
 		return;
 	heading(out, "Served regions of up to", "calls", "");
 	for (unsigned size = 0; size < STATS_SIZES; size++) {
-		uint64_t calls = stats_sum(STAT_SIZE + size);
+		uint64_t calls = r->counters[STAT_SIZE + size];
 
 		if (!calls)
 			continue;
 		print_text(out, "  ");
 		print_bytes(out, (uint64_t)LLFREE_FRAME_SIZE << size);
-		print_u64_at(out, CALLS, calls);
+		print_u64_at(out, FIRST, calls);
 		line(out);
 	}
 }
 
-/* Only what there was. */
-static void call(struct print *out, const char *name, unsigned calls)
+static void other_calls(struct print *out, const struct report *r)
 {
-	if (!stats_sum(calls))
-		return;
-	row(out, name, stats_sum(calls), stats_sum(calls + 1));
-	line(out);
+	group_heading(out, FIELD_CALLS);
+	for (enum field_group g = FIELD_MMAP; g <= FIELD_CALLS; g++)
+		rows(out, r, g);
 }
 
-static void other_calls(struct print *out)
+/* Unmapped huge frames are left out: all of them are free. */
+static void fragmentation(struct print *out, const struct report *r)
 {
-	heading(out, "Other calls", "calls", "bytes");
-	call(out, "munmap of memory of the arena", STAT_MUNMAP_SERVED);
-	call(out, "munmap of the kernel's", STAT_MUNMAP_PASSED);
-	call(out, "mremap, among those served", STAT_MREMAP_SERVED);
-	call(out, "mremap, among those passed", STAT_MREMAP_PASSED);
-	number(out, "madvise", stats_sum(STAT_MADVISE));
-	number(out, "mprotect", stats_sum(STAT_MPROTECT));
-}
-
-static void memory(struct print *out, const struct arena_snapshot *f)
-{
-	heading(out, "Memory of the arena", "bytes", "");
-	amount(out, "in use now", f->live);
-	amount(out, "in use at the peak", f->live_peak);
-	if (f->inherited)
-		amount(out, "in use when forked", f->inherited);
-	amount(out, "resident now", f->resident);
-	amount(out, "free, but not empty yet", f->dirty);
-	amount(out, "mapped", f->online);
-	amount(out, "largest it could become", f->frames);
-	amount(out, "zeroed, in all", stats_sum(STAT_FRAMES_ZEROED));
-	amount(out, "returned to the kernel, in all",
-	       stats_sum(STAT_FRAMES_RETURNED));
-}
-
-/* Only of what is mapped: the rest is free, and says nothing. */
-static void fragments(struct print *out, const struct arena_snapshot *f)
-{
-	static const char *const names[] = {
+	const struct arena_snapshot *f = &r->arena;
+	static const char *const parts[] = {
 		"none",	     "up to 1/8", "up to 1/4",
 		"up to 3/8", "up to 1/2", "up to 5/8",
-		"up to 3/4", "up to 7/8", "more, or all",
+		"up to 3/4", "up to 7/8", "more than 7/8",
 	};
 	size_t mapped = f->online / LLFREE_HUGE_SIZE;
 	size_t total = f->frames / LLFREE_HUGE_SIZE;
 
-	heading(out, "2 MiB pages mapped, by free part", "number", "");
+	group_heading(out, FIELD_FRAGMENTATION);
 	for (size_t i = 0; i < 9; i++) {
 		size_t unmapped = i == 8 ? total - mapped : 0;
 
 		if (f->per_huge[i] > unmapped)
-			number(out, names[i], f->per_huge[i] - unmapped);
+			number(out, parts[i], f->per_huge[i] - unmapped);
 	}
+	rows(out, r, FIELD_FRAGMENTATION);
 }
 
-static void allocator(struct print *out, const struct report_data *d)
+static void balance(struct print *out, const struct report *r)
 {
-	const llfree_counters_t *c = &d->arena.counters;
-
-	heading(out, "Allocator", "number", "");
-	number(out, "gets", stats_sum(STAT_GET));
-	number(out, "  by the processor's own slot", report_slot_hits(d));
-	number(out, "  that reserved another tree", c->reservations);
-	number(out, "  from another class's tree", c->steals);
-	number(out, "  from another processor's tree", c->raids);
-	number(out, "  that found nothing", stats_sum(STAT_GET_FAILED));
-	number(out, "puts", stats_sum(STAT_PUT));
-	number(out, "trees that changed their class", c->demotions);
-	number(out, "repeated compare-and-swaps", c->retries);
-}
-
-static void altered(struct print *out)
-{
-	if (!stats_sum(STAT_FRAMES_ALTERED) && !stats_sum(STAT_REMAPS))
-		return;
-	heading(out, "Altered", "number", "");
-	number(out, "pages that the program altered",
-	       stats_sum(STAT_FRAMES_ALTERED));
-	number(out, "mappings made afresh", stats_sum(STAT_REMAPS));
-}
-
-static void pair(struct print *out, const char *name, uint64_t n)
-{
-	print_char(out, ' ');
-	print_text(out, name);
-	print_char(out, ' ');
-	print_u64(out, n);
-}
-
-static void balance(struct print *out, const struct report_data *d)
-{
-	const struct arena_snapshot *f = &d->arena;
-
-	print_text(out, d->balanced ? "\nThe counters agree."
+	print_text(out, r->balanced ? "\nThe counters agree."
 				    : "\nThe counters do not agree:");
-	if (!d->balanced) {
-		pair(out, "served", d->served);
-		pair(out, "inherited", f->inherited);
-		pair(out, "live", f->live);
-		pair(out, "given back", d->given_back);
-		pair(out, "free by scan", f->free_frames);
-		pair(out, "free by counters", f->fast_free);
-		pair(out, "claimed", f->claimed);
-		pair(out, "lost", f->leaked);
-		pair(out, "frames", f->frames);
+	for (const struct field *f = field_next(FIELD_BALANCE, NULL);
+	     f && !r->balanced; f = field_next(FIELD_BALANCE, f)) {
+		print_char(out, ' ');
+		print_text(out, f->words);
+		print_char(out, ' ');
+		print_u64(out, field_value(f, r));
 	}
 	line(out);
 }
 
-void report_text(struct print *out, const struct report_data *d)
+void report_text(struct print *out, const struct report *r)
 {
-	title(out, d);
-	if (!stats_any()) {
-		print_text(out, "No memory was asked for.\n");
+	title(out, r);
+	if (!r->any) {
+		print_text(out, "No memory was requested.\n");
 		return;
 	}
-	requests(out);
-	sizes(out);
-	other_calls(out);
-	if (d->arena.online) {
-		memory(out, &d->arena);
-		fragments(out, &d->arena);
-		allocator(out, d);
-		altered(out);
-		balance(out, d);
+	requests(out, r);
+	sizes(out, r);
+	other_calls(out, r);
+	if (r->arena.online) {
+		section(out, r, FIELD_MEMORY);
+		fragmentation(out, r);
+		section(out, r, FIELD_ALLOCATOR);
+		if (any(r, FIELD_ALTERED))
+			section(out, r, FIELD_ALTERED);
+		balance(out, r);
 	}
-	profile_report(out, d->settings->profile_top, false);
+	profile_text(out, r->settings->profile_top);
 }
