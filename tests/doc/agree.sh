@@ -2,8 +2,8 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 #
-# What README.md and the manual pages say of settings and calls is what the
-# table of settings and the header say.
+# README.md and the manual pages agree with the tables of settings and of the
+# report's figures, and with the headers.
 
 . "$srcdir/tests/tap.sh"
 
@@ -35,6 +35,23 @@ tap_ok "there are settings" test -s "$tmp/settings"
 tap_ok "README.md: settings and defaults" diff "$tmp/settings" "$tmp/readme"
 tap_ok "llfree-preload(7): settings and defaults" \
 	diff "$tmp/settings" "$tmp/manual"
+
+# The list of settings is for a terminal of 100 columns.
+lines_fit() {
+	! "$builddir/llfree-run" --list | grep -E '.{101}'
+}
+tap_ok "llfree-run --list: lines of 100 columns" lines_fit
+
+# Figures of the report that the manual page lacks, or has in other words.
+figures_named() {
+	"$builddir/tests/doc/fields" | sort >"$tmp/figures" &&
+		test -s "$tmp/figures" &&
+		awk -f "$srcdir/tests/doc/items.awk" "$doc/llfree-preload.7" |
+		sort | comm -23 "$tmp/figures" - >"$tmp/missing"
+	cat "$tmp/missing"
+	[ -s "$tmp/figures" ] && [ ! -s "$tmp/missing" ]
+}
+tap_ok "llfree-preload(7): figures of the report" figures_named
 
 # Functions that a header declares or defines.
 calls() { # HEADER
