@@ -18,7 +18,7 @@
  *
  * The row declares the counter, prints it in both reports and makes the tests
  * tests/doc/ fail until the manual page has the item. A figure that is computed
- * from others needs 2 and 3, and a function in fields.c in place of 1.
+ * from other figures needs 2 and 3, and a function in fields.c in place of 1.
  *
  * The columns of FIELD:
  *

@@ -8,7 +8,7 @@
 #define SLOTS 64u
 #define LINE 64
 
-/* Counters of one processor, or of a few on very large machines. */
+/* The counters of one processor, or of several on very large machines. */
 struct slot {
 	uint64_t counts[STAT_COUNT];
 } __attribute__((aligned(2 * LINE)));
@@ -27,7 +27,7 @@ enum { LIFE_NEW, LIFE_BUSY, LIFE_KNOWN };
 
 bool stats_on;
 static struct slot slots[SLOTS];
-static uint64_t used; /* slots that are not all zero */
+static uint64_t used; /* a bit for each slot that is not all zero */
 static struct life life_in_place;
 static struct life *life = &life_in_place;
 static void (*inherit_hook)(void);

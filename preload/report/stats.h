@@ -2,12 +2,12 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Counters of what was asked for and what became of it, for the report.
+ * Counters of the requests and of what the arena did, for the report.
  *
- * Each processor counts in cache lines of its own; any thread and any signal
- * handler may count beside any other. Nothing is counted unless a report was
- * asked for. A child of fork starts from zero, however it was forked; a child
- * of vfork or posix_spawn works in its parent's memory and counts there.
+ * Each processor counts in cache lines of its own. Threads and signal handlers
+ * may count at once. Nothing is counted unless a report is wanted. A child of
+ * fork starts from zero, however it was forked; a child of vfork or posix_spawn
+ * runs in its parent's memory and counts there.
  */
 #pragma once
 
@@ -17,7 +17,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Regions of up to 2^n pages, the last one for all larger ones. */
+/* Sizes are regions of up to 2^n pages; the last one has all larger regions. */
 #define STATS_SIZES 26
 
 /* The counters: one or two for each row of fields.def that is counted, and
@@ -44,10 +44,10 @@ enum counter {
 
 extern bool stats_on;
 
-/* Starts to count, from zero. Once. */
+/* Start to count, from zero. Call once. */
 void stats_start(void);
 
-/* Calls `inherit` in a child of fork when its counters have become zero. */
+/* Have `inherit` called in a child of fork when its counters are zero. */
 void stats_on_fork(void (*inherit)(void));
 
 void stats_add(unsigned stat, uint64_t n);
@@ -59,9 +59,9 @@ static inline void stats_count(unsigned stat, uint64_t n)
 }
 
 /*
- * At the start of each call that hands out or takes back: a child of fork that
- * no handler of fork has run in finds out here, with nothing in its own hands,
- * and not at the first thing that it counts.
+ * Find out whether this process is a child of fork in which no fork handler has
+ * run. Called at the start of each call that allocates or frees, when the call
+ * holds no frames yet, and not only at the first event that it counts.
  */
 void stats_notice_fork(void);
 
@@ -71,33 +71,35 @@ static inline void stats_enter(void)
 		stats_notice_fork();
 }
 
-/* A request for `len` bytes that was served, or passed for a reason. */
+/* Count a request for `len` bytes that was served, or passed for a reason, in
+ * `calls` and its counter of bytes. */
 void stats_served(enum counter calls, size_t len);
-void stats_mapped(size_t len, size_t page); /* by mmap */
+void stats_mapped(size_t len, size_t page); /* served by mmap */
 void stats_passed(enum counter calls, enum reason why, size_t len);
 
-/* Which STAT_SIZE counts a region of `pages` pages. */
+/* Return the size that a region of `pages` pages is counted in. */
 unsigned stats_size(size_t pages);
 
-bool stats_any(void); /* whether anything was counted */
+/* Return whether anything was counted. */
+bool stats_any(void);
 uint64_t stats_sum(unsigned stat);
 
 /*
- * Whose counters these are. In a child that was forked and has not counted
- * yet, stats_owner makes them the child's.
+ * The process that the counters belong to. In a child of fork that has not
+ * counted yet, stats_owner makes them the child's, from zero.
  */
 enum stats_owner {
-	STATS_OURS,
-	STATS_CHILD, /* of fork: ours, from zero */
-	STATS_PARENT, /* after vfork: not ours */
+	STATS_OURS, /* this process, which is no child of fork */
+	STATS_CHILD, /* this process, a child of fork */
+	STATS_PARENT, /* the parent: this is a child of vfork */
 };
 enum stats_owner stats_owner(void);
 
-/* In a child of fork, as early as can be; the child would find out itself if
- * the kernel can clear a page on fork. */
+/* Start from zero in a child of fork, as early as possible. Where the kernel can
+ * clear a page on fork, the child would find out by itself. */
 void stats_forked(void);
 
-/* True once in a process, for the one who may write its report. */
+/* Return true once in a process, to the thread that may write its report. */
 bool stats_claim_report(void);
-/* The report was premature: another one may follow. */
+/* Let another report follow, because the process goes on after all. */
 void stats_unclaim_report(void);

@@ -13,17 +13,18 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-/* The program's own table, in a mapping of its file. */
+/* The symbol table of the program, in a mapping of its file. */
 static struct {
 	const ElfW(Sym) * symbols;
 	const char *strings;
 	size_t count;
 	size_t strings_len;
-	/* The loader's name for it is argv[0], which programs overwrite. */
+	/* The loader has argv[0] for it, which programs overwrite. */
 	char path[PATH_MAX];
 } program;
 
-/* `count` items of `size` bytes at `offset`, or NULL when not in the file. */
+/* Return the `count` items of `size` bytes at `offset`, or NULL if they are not
+ * in the file. */
 static const void *in_file(const char *file, size_t len, uint64_t offset,
 			   uint64_t count, uint64_t size)
 {
@@ -87,7 +88,7 @@ void symbolize_start(void)
 	sys_close((int)fd);
 }
 
-/* The function of the program that holds `offset`. */
+/* Find the function of the program that contains `offset`. */
 static void find_in_program(struct symbol *name, uintptr_t offset)
 {
 	for (size_t i = 0; i < program.count; i++) {
@@ -104,7 +105,8 @@ static void find_in_program(struct symbol *name, uintptr_t offset)
 	}
 }
 
-/* The loader answers with the nearest symbol, which may end before. */
+/* Return whether the symbol contains the address: the loader finds the nearest
+ * symbol before it, which may end before it. */
 static bool covers(const Dl_info *info, uintptr_t addr)
 {
 	const ElfW(Sym) *symbol = NULL;

@@ -2,11 +2,10 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Names for code addresses: the loader's symbols of every library, and of the
- * program all symbols that its file still has.
+ * Names of code addresses: for libraries by the symbols that the loader knows,
+ * for the program by all symbols that its file has.
  *
- * Nothing is opened after symbolize_start, so a sandbox that the program has
- * entered meanwhile does not matter.
+ * Nothing is opened after symbolize_start, so that a sandbox cannot forbid it.
  */
 #pragma once
 
@@ -14,13 +13,13 @@
 
 struct symbol {
 	const char *function; /* NULL: not known */
-	const char *module; /* file name without folders; NULL: no file */
-	const char *path; /* of the module, NULL likewise */
+	const char *module; /* its file, without folders; NULL: no file */
+	const char *path; /* of the module, or NULL */
 	uintptr_t function_offset;
 	uintptr_t module_offset; /* as addr2line takes it */
 };
 
-/* In the constructor: maps the program's file. */
+/* Map the file of the program. Call it in the constructor. */
 void symbolize_start(void);
 
 struct symbol symbolize(uintptr_t addr);

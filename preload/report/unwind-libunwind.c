@@ -16,7 +16,8 @@
 #include <sys/stat.h>
 #include <ucontext.h>
 
-/* Its header renames every function for the processor: the names to load. */
+/* The header of libunwind gives each function a name for the processor. These
+ * macros make it a string. */
 #define TEXT(name) #name
 #define NAME(name) TEXT(name)
 
@@ -30,16 +31,17 @@ static struct {
 	unw_addr_space_t *local;
 } unwind;
 
-/* Where this library's own code and data are. */
+/* Where the code and the data of this library are. */
 static uintptr_t own_start, own_end;
 
 static __thread uintptr_t good_page;
 static size_t words_read;
 
 /*
- * Whether the word at `addr` can be read: the kernel copies a signal mask
- * from there before it finds that the command is none. (libunwind writes to a
- * pipe to find out, whose descriptors may be the program's by now.)
+ * Return whether the word at `addr` can be read: the kernel copies a signal mask
+ * from there before it finds that there is no such command. libunwind itself
+ * writes to a pipe to find out, but its descriptors may belong to the program
+ * by now.
  */
 static bool readable(uintptr_t addr)
 {
@@ -49,7 +51,8 @@ static bool readable(uintptr_t addr)
 	       -EFAULT;
 }
 
-/* In place of libunwind's own. Pages that this walk has seen need no check. */
+/* Read a word, in place of libunwind's own function. The page that the walk read
+ * last needs no check. */
 static int read_word(unw_addr_space_t space, unw_word_t addr, unw_word_t *value,
 		     int write, void *arg)
 {
@@ -83,7 +86,7 @@ static size_t collect(unw_context_t *context, uintptr_t *frames, size_t max)
 		own = own && ip >= own_start && ip < own_end;
 		if (!own && ip != 0)
 			frames[count++] = ip;
-		/* From code of no file on it would only guess. */
+		/* Behind code without a file libunwind guesses. */
 		if (unwind.get_proc_info(&cursor, &info) < 0)
 			break;
 	}
@@ -92,7 +95,8 @@ static size_t collect(unw_context_t *context, uintptr_t *frames, size_t max)
 
 size_t unwind_stack(uintptr_t *frames, size_t max)
 {
-	/* libunwind's context is libc's, or has the registers in its places. */
+	/* libunwind's context is libc's, or has the registers where libc has
+	 * them. */
 	union {
 		unw_context_t unwind;
 		ucontext_t libc;
@@ -155,7 +159,7 @@ static bool load_all(void *library)
 	       load_one(library, NAME(unw_local_addr_space), &unwind.local);
 }
 
-/* The numbers that the next two descriptors will have. */
+/* Store the numbers that the next two descriptors will have. */
 static void next_descriptors(long *fds)
 {
 	fds[0] = sys_open("/dev/null", O_RDONLY | O_CLOEXEC, 0);
@@ -165,7 +169,7 @@ static void next_descriptors(long *fds)
 			sys_close((int)fds[i]);
 }
 
-/* The pipe that libunwind has opened and will not need any more. */
+/* Close the pipe that libunwind has opened and does not need any more. */
 static void close_pipe(const long *fds)
 {
 	struct stat st;
@@ -178,8 +182,8 @@ static void close_pipe(const long *fds)
 }
 
 /*
- * The first walk sets libunwind up; the second one must then go by our
- * read_word alone. The cache per thread would need thread-local storage, for
+ * Make two walks. The first one initialises libunwind; the second one has to use
+ * our read_word. A cache for each thread would need thread-local storage, for
  * which the loader allocates.
  */
 static const char *prime(void)

@@ -2,24 +2,25 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Walks the calling thread's stack: by libunwind (unwind-libunwind.c), or not
- * at all (unwind-none.c), as configure decides.
+ * Walk the stack of the calling thread: by libunwind (unwind-libunwind.c), or
+ * not at all (unwind-none.c), as configure chose.
  *
- * A walk may map memory, which comes back to us: the caller guards against
- * recursion. It takes locks of libunwind's with signals blocked, so a child
- * of fork may only walk when no other thread was in the middle of one.
+ * A walk may map memory, by our own mmap: the caller guards against recursion. A
+ * walk takes locks of libunwind with signals blocked, so a child of fork may
+ * walk only if no other thread of its parent was in a walk.
  */
 #pragma once
 
 #include <stddef.h>
 #include <stdint.h>
 
-/* Alone, in the constructor: NULL, or why there will be no walks. */
+/* Prepare for walks, in the constructor, with no other thread. Return NULL, or
+ * the reason why walks are impossible. */
 const char *unwind_start(void);
 
 /*
- * Stores up to `max` return addresses, innermost first, without the frames of
- * this library at the beginning; returns their number. Only after unwind_start
- * returned NULL. Leaves errno alone.
+ * Store up to `max` return addresses, innermost first, without the first frames
+ * as far as they are in this library, and return their number. Needs an
+ * unwind_start that returned NULL. Leaves errno alone.
  */
 size_t unwind_stack(uintptr_t *frames, size_t max);
