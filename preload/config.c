@@ -21,14 +21,14 @@
 
 enum kind {
 	SWITCH, /* 0 or 1 */
-	CHOICE, /* one of `choices`; stored is its index */
+	CHOICE, /* one of `choices`; its index is stored */
 	NUMBER, /* from `min` to `max` */
-	SIZE, /* the same, in bytes with a suffix */
-	TIME, /* a number, or -1 for never, which is stored as all bits set */
-	PATTERN, /* a path with %p, %n, %% */
+	SIZE, /* the same in bytes, with a suffix */
+	TIME, /* a number, or -1 for never: CONFIG_NEVER is stored */
+	PATTERN, /* a path with %p, %n and %% */
 };
 
-/* The only place that knows a setting; the default is parsed as a value is. */
+/* The settings. Defaults are parsed as values are. */
 static const struct setting {
 	const char *name;
 	const char *key; /* in the JSON report */
@@ -46,8 +46,8 @@ static const struct setting {
 		.choices = { "0", "1", "json" },
 		.fallback = "0",
 		.offset = offsetof(struct config, stats),
-		.help = "report when the program ends: 1 for people, "
-			"json as one JSON object",
+		.help = "report when the program ends: 1 as text, json as one "
+			"JSON object",
 	},
 	{
 		.name = PREFIX "STATS_FILE",
@@ -55,7 +55,7 @@ static const struct setting {
 		.kind = PATTERN,
 		.fallback = "",
 		.offset = offsetof(struct config, stats_file),
-		.help = "file for the report, instead of stderr",
+		.help = "write the report to this file instead of stderr",
 	},
 	{
 		.name = PREFIX "STATS_SIGNAL",
@@ -74,8 +74,9 @@ static const struct setting {
 		.max = 24 * 3600,
 		.fallback = "0",
 		.offset = offsetof(struct config, stats_interval),
-		.help = "seconds from report to report, as long as the program "
-			"asks for memory or LLFREE_BACKGROUND is 1; 0: none",
+		.help = "seconds from report to report, while the program "
+			"requests memory or LLFREE_BACKGROUND is 1; 0: no such "
+			"reports",
 	},
 	{
 		.name = PREFIX "VERBOSE",
@@ -83,8 +84,8 @@ static const struct setting {
 		.kind = SWITCH,
 		.fallback = "0",
 		.offset = offsetof(struct config, verbose),
-		.help = "say at the start which settings and hooks are in "
-			"effect, and name unknown settings",
+		.help = "print at the start which settings and hooks are in "
+			"effect, and which settings are unknown",
 	},
 	{
 		.name = PREFIX "PROFILE",
@@ -92,7 +93,7 @@ static const struct setting {
 		.kind = SWITCH,
 		.fallback = "0",
 		.offset = offsetof(struct config, profile),
-		.help = "add to the report the call sites that asked for most "
+		.help = "add to the report the call sites that requested most "
 			"memory (needs libunwind)",
 	},
 	{
@@ -103,7 +104,7 @@ static const struct setting {
 		.max = 1000,
 		.fallback = "10",
 		.offset = offsetof(struct config, profile_top),
-		.help = "how many call sites to list, of served and of passed "
+		.help = "number of call sites to list, of served and of passed "
 			"memory each",
 	},
 	{
@@ -113,9 +114,9 @@ static const struct setting {
 		.choices = { "symbols", "libc", "libc+brk" },
 		.fallback = "libc+brk",
 		.offset = offsetof(struct config, hook),
-		.help = "calls to catch: by exported symbol only, those inside "
-			"libc as well (malloc, thread stacks), and the main "
-			"heap as well",
+		.help = "calls to catch: symbols by exported symbol only, libc "
+			"also those inside libc (malloc, thread stacks), "
+			"libc+brk also those for the main heap",
 	},
 	{
 		.name = PREFIX "ARENA",
@@ -125,9 +126,9 @@ static const struct setting {
 		.max = 16 * TIB,
 		.fallback = "64G",
 		.offset = offsetof(struct config, arena),
-		.help = "address space for memory that is served, at most "
-			"what the machine has in memory and swap; it costs "
-			"memory only where it is used",
+		.help = "address space for served memory, limited to what the "
+			"machine has in memory and swap; it costs memory only "
+			"where it is used",
 	},
 	{
 		.name = PREFIX "MAX_REGION",
@@ -137,7 +138,8 @@ static const struct setting {
 		.max = 16 * TIB,
 		.fallback = "16G",
 		.offset = offsetof(struct config, max_region),
-		.help = "larger requests are passed to the kernel",
+		.help = "largest request to serve; larger ones are passed to "
+			"the kernel",
 	},
 	{
 		.name = PREFIX "MAX",
@@ -147,8 +149,9 @@ static const struct setting {
 		.max = 16 * TIB,
 		.fallback = "0",
 		.offset = offsetof(struct config, max),
-		.help = "most bytes that are served at once: the program gets "
-			"ENOMEM beyond; 0: no limit",
+		.help = "most bytes in use at once; a request beyond them "
+			"fails "
+			"with ENOMEM; 0: no limit",
 	},
 	{
 		.name = PREFIX "STRICT",
@@ -156,7 +159,7 @@ static const struct setting {
 		.kind = SWITCH,
 		.fallback = "0",
 		.offset = offsetof(struct config, strict),
-		.help = "make memory inaccessible after munmap, as the kernel "
+		.help = "make memory inaccessible on munmap, as the kernel "
 			"does; slower",
 	},
 	{
@@ -166,9 +169,9 @@ static const struct setting {
 		.max = 24 * 3600 * 1000,
 		.fallback = "10000",
 		.offset = offsetof(struct config, decay_ms),
-		.help = "milliseconds until freed memory that was kept, and "
-			"not used again, goes back to the kernel; 0: none is "
-			"kept",
+		.help = "milliseconds until freed memory that was kept for "
+			"reuse, and not used, goes back to the kernel; 0: none "
+			"is kept",
 	},
 	{
 		.name = PREFIX "BACKGROUND",
@@ -176,8 +179,9 @@ static const struct setting {
 		.kind = SWITCH,
 		.fallback = "0",
 		.offset = offsetof(struct config, background),
-		.help = "a thread of ours gives memory back and reports by "
-			"interval, also while the program makes no calls",
+		.help = "add a thread to the program that gives memory back "
+			"and reports by interval, also while the program makes "
+			"no calls",
 	},
 	{
 		.name = PREFIX "THP",
@@ -186,8 +190,9 @@ static const struct setting {
 		.choices = { "system", "never", "always" },
 		.fallback = "system",
 		.offset = offsetof(struct config, thp),
-		.help = "transparent huge pages for served memory: ask the "
-			"kernel never or always to use them",
+		.help = "transparent huge pages for served memory: always or "
+			"never ask the kernel for them, or leave it to the "
+			"setting of the system",
 	},
 };
 
@@ -214,7 +219,7 @@ static const char *text_in(const struct config *settings,
 /* ------------------------------------------------------------------------ */
 /* Parsing                                                                   */
 
-/* A power of two for K, M, G, T; ten bits each. */
+/* Set *shift to 10, 20, 30 or 40 for K, M, G or T. */
 static bool parse_suffix(const char *text, unsigned *shift)
 {
 	static const char suffixes[] = "KMGTkmgt";
@@ -359,9 +364,9 @@ const char *config_name(size_t index)
 }
 
 /* ------------------------------------------------------------------------ */
-/* Showing                                                                   */
+/* Printing                                                                  */
 
-/* As it would be written in the environment. */
+/* Print it as it is written in the environment. */
 static void print_size(struct print *out, uint64_t bytes)
 {
 	static const char suffixes[] = "KMGT";
@@ -475,6 +480,25 @@ void config_dump_json(struct print *out, const struct config *settings)
 	}
 }
 
+#define COLUMNS 100
+
+/* Print `text` in lines that begin in the present column. */
+static void print_wrapped(struct print *out, const char *text)
+{
+	const size_t indent = out->column;
+
+	for (size_t len; *text; text += len) {
+		len = strcspn(text + 1, " ") + 1; /* a space and a word */
+		if (out->column + len > COLUMNS) {
+			print_char(out, '\n');
+			print_pad(out, indent);
+			text++;
+			len--;
+		}
+		print_mem(out, text, len);
+	}
+}
+
 void config_help(struct print *out)
 {
 	for (size_t i = 0; i < SETTINGS; i++) {
@@ -484,7 +508,7 @@ void config_help(struct print *out)
 		print_char(out, '=');
 		print_text(out, s->fallback);
 		print_text(out, "\n    ");
-		print_text(out, s->help);
+		print_wrapped(out, s->help);
 		print_text(out, "\n    Accepted: ");
 		print_accepts(out, s);
 		print_char(out, '\n');
@@ -514,7 +538,7 @@ bool config_stats_path(const struct config *settings, int64_t pid, char *buf,
 /* ------------------------------------------------------------------------ */
 /* The environment                                                           */
 
-/* What follows "NAME=" in `entry`, NULL for another name. */
+/* Return what follows "NAME=" in `entry`, or NULL for another name. */
 static const char *entry_value(const char *entry, const char *name)
 {
 	size_t len = strlen(name);
@@ -535,7 +559,7 @@ static const char *env_value(char *const *env, const char *name)
 	return NULL;
 }
 
-/* A stranger's text, so that it stays on one line of bearable length. */
+/* Print text that may be anything, on the same line and not too long. */
 static void print_quoted(struct print *out, const char *text, char end)
 {
 	size_t i;
@@ -596,13 +620,13 @@ void config_read(struct config *settings, char *const *env, struct print *out)
 }
 
 /*
- * Before libc is initialised (a resolver of the program's own indirect
- * functions may map memory) `environ` is not set: the kernel's copy then.
+ * Before libc is initialised, `environ` is not set: a resolver of an indirect
+ * function may map memory by then. The kernel's copy is read instead.
  */
-#define EARLY_BYTES (UINT64_C(4) << 20) /* more than exec lets pass */
+#define EARLY_BYTES (UINT64_C(4) << 20) /* more than exec accepts */
 #define EARLY_ENTRIES 64
 
-/* Finds our variables among `len` bytes of strings, each ended by a zero. */
+/* Find our variables among `len` bytes of strings, each with a zero behind. */
 static void early_entries(char *block, size_t len, char **entries)
 {
 	size_t count = 0;
@@ -646,7 +670,7 @@ static void read_early(struct config *settings, struct print *out)
 	sys_munmap((void *)block, EARLY_BYTES);
 }
 
-/* A copy, because programs overwrite their argv to show a state in ps. */
+/* Copy the name, because programs overwrite their argv for ps. */
 static void set_program(struct config *settings)
 {
 	const char *path = program_invocation_name;
@@ -669,8 +693,8 @@ static atomic_bool current_ready;
 static atomic_bool complained;
 
 /*
- * Threads that come here at once each read the same environment and write the
- * same bytes, so none has to wait; only one of them complains.
+ * Threads that call this at once read the same environment and write the same
+ * bytes, so no thread has to wait. Only the first one prints complaints.
  */
 static void read_once(void)
 {

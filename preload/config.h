@@ -3,18 +3,18 @@
 
 /*
  * The settings: environment variables LLFREE_…, in one table (config.c) that
- * holds name, default, what is accepted, and help. Reading, the dump, the
- * list of llfree-run and the checks of the manual pages come from it.
+ * holds name, default, accepted values and help. The table is the source of the
+ * parser, the dump, the list of llfree-run and the checks of the documents.
  *
- * config() reads the environment once, at its first call, which may be before
+ * config() reads the environment once, at its first call. That may be before
  * libc and our constructor have run, on any thread or in a signal handler; it
- * neither allocates nor locks. Later changes of the environment have no
- * effect. An empty value counts as not set. A bad one is answered by one line
- * on stderr, and the default is used. Programs that run with other rights
- * than their caller (AT_SECURE) get the defaults.
+ * neither allocates nor locks. Later changes of the environment have no effect.
+ * An empty value counts as not set. A value that is not accepted makes one line
+ * on stderr, and the default is used. A program that runs with other rights
+ * than its caller (AT_SECURE) gets the defaults.
  *
- * Units: sizes are in bytes; in the environment with an optional suffix
- * K, M, G or T (powers of 1024).
+ * Units: sizes are in bytes. In the environment they may have a suffix K, M, G
+ * or T, powers of 1024.
  */
 #pragma once
 
@@ -32,8 +32,8 @@ enum config_stats {
 };
 
 enum config_hook {
-	CONFIG_HOOK_SYMBOLS, /* exported symbols only */
-	CONFIG_HOOK_LIBC, /* and the calls inside libc */
+	CONFIG_HOOK_SYMBOLS, /* calls by exported symbol only */
+	CONFIG_HOOK_LIBC, /* and calls inside libc */
 	CONFIG_HOOK_BRK, /* and the main heap */
 };
 
@@ -46,7 +46,7 @@ enum config_signal {
 };
 
 enum config_thp {
-	CONFIG_THP_SYSTEM, /* as the system does it */
+	CONFIG_THP_SYSTEM, /* leave it to the setting of the system */
 	CONFIG_THP_NEVER,
 	CONFIG_THP_ALWAYS,
 };
@@ -54,44 +54,45 @@ enum config_thp {
 #define CONFIG_PROGRAM_MAX 64
 #define CONFIG_NEVER UINT64_MAX
 
-/* The settings (eight bytes or a path each), and what goes with them. */
+/* The settings, each of eight bytes or a path, and the name of the program. */
 struct config {
-	char program[CONFIG_PROGRAM_MAX]; /* its name, without folders */
+	char program[CONFIG_PROGRAM_MAX]; /* without folders */
 	uint64_t stats; /* enum config_stats */
-	char stats_file[PATH_MAX]; /* pattern; empty: stderr */
+	char stats_file[PATH_MAX]; /* a pattern; "": stderr */
 	uint64_t stats_signal; /* enum config_signal */
 	uint64_t stats_interval; /* seconds; 0: none */
 	uint64_t verbose; /* 0 or 1 */
 	uint64_t profile; /* 0 or 1 */
-	uint64_t profile_top; /* call sites listed for each of the two lists */
+	uint64_t profile_top; /* call sites in each of the two lists */
 	uint64_t hook; /* enum config_hook */
-	uint64_t arena; /* bytes of address space, at most */
-	uint64_t max_region; /* bytes; larger requests are passed on */
-	uint64_t max; /* bytes that may be served at once; 0: any */
+	uint64_t arena; /* most bytes of address space */
+	uint64_t max_region; /* bytes; larger requests are passed */
+	uint64_t max; /* most bytes in use at once; 0: no limit */
 	uint64_t strict; /* 0 or 1: no access after munmap */
 	uint64_t decay_ms; /* 0: at once; or CONFIG_NEVER */
-	uint64_t background; /* 0 or 1: a thread of ours */
+	uint64_t background; /* 0 or 1 */
 	uint64_t thp; /* enum config_thp */
 };
 
-/* The settings in effect: after the first call, one load. */
+/* Return the settings in effect. After the first call this is one load. */
 const struct config *config(void);
 
 /*
- * Writes where the report goes: stats_file with %p as `pid`, %n as the
- * program's name, %% as %. False when it does not fit into `cap` bytes.
+ * Store the path of the report, which is stats_file with %p replaced by `pid`,
+ * %n by the name of the program and %% by %. Return false if it does not fit
+ * into `cap` bytes.
  */
 bool config_stats_path(const struct config *settings, int64_t pid, char *buf,
 		       size_t cap);
 
-/* One line per setting, "  LLFREE_ARENA=64G", for LLFREE_VERBOSE=1. */
+/* Print one line for each setting, "  LLFREE_ARENA=64G". */
 void config_dump(struct print *out, const struct config *settings);
-/* The members of a JSON object: "stats": "json", … without the braces. */
+/* Print the members of a JSON object, without its braces. */
 void config_dump_json(struct print *out, const struct config *settings);
-/* For people: each name, its default, what is accepted, and help. */
+/* Print the list of llfree-run: names, defaults, help and accepted values. */
 void config_help(struct print *out);
 
-/* The parts below need no environment: for llfree-run and tests. */
+/* What follows does not read the environment: for llfree-run and tests. */
 
 enum config_error {
 	CONFIG_OK,
@@ -100,15 +101,15 @@ enum config_error {
 };
 
 void config_defaults(struct config *settings);
-/* Sets one; `name` with or without LLFREE_. On an error nothing changes. */
+/* Set the setting `name`, with or without LLFREE_. An error changes nothing. */
 enum config_error config_set(struct config *settings, const char *name,
 			     const char *value);
-/* "LLFREE_HOOK", or NULL when there is no such setting. */
+/* Return the name with LLFREE_, or NULL if there is no such setting. */
 const char *config_full_name(const char *name);
-/* What `name` accepts, as in "0 or 1"; `name` must exist. */
+/* Print what `name`, which must exist, accepts, as in "0 or 1". */
 void config_accepts(struct print *out, const char *name);
-/* The settings in `env`, which ends with NULL; complaints to `say`. Of a name
- * that is there twice the first counts, as for getenv. */
+/* Read the settings from `env`, which ends with NULL. Print complaints to `out`.
+ * If a name occurs twice, the first one counts, as for getenv. */
 void config_read(struct config *settings, char *const *env, struct print *out);
-/* The name of setting `index`, NULL past the last. */
+/* Return the name of setting `index`, or NULL behind the last. */
 const char *config_name(size_t index);
