@@ -14,7 +14,7 @@ struct print print_to(int fd, char *buf, size_t cap)
 	return (struct print){ .buf = buf, .cap = cap, .fd = fd };
 }
 
-/* A descriptor that does not block is given a second to take more. */
+/* Wait up to a second until a non-blocking descriptor accepts more. */
 static bool wait_writable(int fd)
 {
 	struct pollfd poll_fd = { .fd = fd, .events = POLLOUT };
@@ -23,7 +23,7 @@ static bool wait_writable(int fd)
 	return sys_ppoll(&poll_fd, 1, &second) > 0;
 }
 
-/* Returns 0, or the -errno that ended it. */
+/* Return 0 or -errno. */
 static long write_all(int fd, const char *text, size_t len)
 {
 	while (len > 0) {
@@ -40,7 +40,7 @@ static long write_all(int fd, const char *text, size_t len)
 	return 0;
 }
 
-/* The signal that comes with an error; as a set. */
+/* Return the set of the signal that comes with an error. */
 static uint64_t signal_of(long error)
 {
 	switch (error) {
@@ -54,8 +54,8 @@ static uint64_t signal_of(long error)
 }
 
 /*
- * Without a signal that the program did not ask for: it is held back
- * meanwhile, and taken off again unless one was pending before.
+ * Write without a signal to the program: block it meanwhile, and take it from
+ * the queue again unless one was pending before.
  */
 static long write_quietly(int fd, const char *text, size_t len)
 {
@@ -156,7 +156,7 @@ void print_hex(struct print *out, uint64_t value)
 	}
 }
 
-/* Tenths of `part` / `unit`, rounded to the nearest. */
+/* Return the tenths in `part` / `unit`, rounded to the nearest. */
 static uint64_t tenths(uint64_t part, uint64_t unit)
 {
 	unsigned __int128 scaled = (unsigned __int128)part * 10 + unit / 2;
@@ -204,7 +204,7 @@ void print_pad(struct print *out, size_t column)
 		print_char(out, ' ');
 }
 
-/* No value is longer than this; a text that is gets no padding. */
+/* No value is longer than this. */
 #define CELL 32
 
 static void print_cell(struct print *out, size_t end, const struct print *cell)
@@ -298,9 +298,9 @@ void print_json_bool(struct print *out, bool value)
 }
 
 /*
- * Length of the valid UTF-8 sequence at `text`, 0 when there is none. The
- * second byte's bounds keep out overlong forms, surrogates and what is above
- * U+10FFFF.
+ * Return the length of the valid UTF-8 sequence at `text`, 0 if it is not valid.
+ * The bounds of the second byte exclude overlong forms, surrogates and code
+ * points above U+10FFFF.
  */
 static size_t utf8_len(const unsigned char *text)
 {

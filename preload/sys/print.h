@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Text, numbers and JSON into a buffer of the caller, written to a file
- * descriptor by write(2) when it is full and at print_flush: stdio without
+ * Print text, numbers and JSON into a buffer of the caller, which write(2)
+ * writes to a file descriptor when it is full and in print_flush: stdio without
  * allocation, locks or floating point.
  *
  *	char buf[1024];
@@ -13,12 +13,14 @@
  *	print_char(&out, '\n');
  *	print_flush(&out);
  *
- * With PRINT_BUFFER as descriptor nothing is written: the text stays in the
- * buffer, what does not fit is dropped and `failed` is set.
+ * With PRINT_BUFFER as the descriptor nothing is written: the text stays in the
+ * buffer; what does not fit is dropped, and `failed` is set.
  *
- * A struct print belongs to one thread at a time; the functions may be called
- * anywhere, signal handlers included, and leave errno alone. A failed write
- * drops this and all later text (`failed`), a closed pipe raises no signal.
+ * A struct print belongs to one thread at a time. The functions may be called
+ * anywhere, also in signal handlers, and leave errno alone. After a failed
+ * write this and all later text is dropped, and `failed` is set. The signals
+ * that come with a failed write (no reader, a limit of file sizes) are kept from
+ * the program, unless it is in a sandbox (sandboxed).
  */
 #pragma once
 
@@ -31,15 +33,12 @@
 struct print {
 	char *buf;
 	size_t cap;
-	size_t len; /* bytes in buf that are not written yet */
+	size_t len; /* bytes in buf that are not yet written */
 	size_t column; /* characters since the last line break */
 	int fd;
 	bool failed; /* text was lost */
 	bool comma; /* JSON: the next element needs a comma before it */
 };
-
-/* Writes by write(2); its signals (no reader, a limit of file sizes) are kept
- * from the program, unless it is in a sandbox (sandboxed). */
 
 struct print print_to(int fd, char *buf, size_t cap);
 void print_flush(struct print *out);
@@ -53,17 +52,17 @@ void print_u64(struct print *out, uint64_t value);
 void print_i64(struct print *out, int64_t value);
 void print_hex(struct print *out, uint64_t value); /* with 0x */
 
-/* `value` / 10^decimals as a decimal fraction: (1234, 2) is 12.34. */
+/* Print `value` / 10^decimals as a decimal fraction: (1234, 2) is 12.34. */
 void print_fixed(struct print *out, uint64_t value, unsigned decimals);
-/* In the largest unit that leaves at least 1: 512 B, 12.3 MiB, 1.0 GiB. */
+/* Print in the largest unit that gives 1 or more: 512 B, 12.3 MiB, 1.0 GiB. */
 void print_bytes(struct print *out, uint64_t bytes);
-/* With one decimal: 97.3 %; a dash when `whole` is 0. */
+/* Print with one decimal, 97.3 %, or a dash if `whole` is 0. */
 void print_percent(struct print *out, uint64_t part, uint64_t whole);
 
-/* Spaces until `column` characters (from 0) are on the line; at least one
- * when the line is not empty. */
+/* Print spaces until the line has `column` characters, and at least one if the
+ * line is not empty. */
 void print_pad(struct print *out, size_t column);
-/* Right-aligned: the value ends before column `end`. */
+/* Print right-aligned: the value ends before column `end`. */
 void print_u64_at(struct print *out, size_t end, uint64_t value);
 void print_bytes_at(struct print *out, size_t end, uint64_t bytes);
 void print_percent_at(struct print *out, size_t end, uint64_t part,
@@ -71,8 +70,8 @@ void print_percent_at(struct print *out, size_t end, uint64_t part,
 void print_text_at(struct print *out, size_t end, const char *text);
 
 /*
- * JSON. Commas come by themselves: print_json_open(out, '{'), then
- * print_json_key before each member, values, print_json_close(out, '}').
+ * JSON. The functions print the commas. An object is print_json_open(out, '{'),
+ * for each member print_json_key and a value, print_json_close(out, '}').
  */
 
 void print_json_open(struct print *out, char bracket);
@@ -81,10 +80,10 @@ void print_json_key(struct print *out, const char *key);
 void print_json_u64(struct print *out, uint64_t value);
 void print_json_i64(struct print *out, int64_t value);
 void print_json_bool(struct print *out, bool value);
-/* Escaped; bytes that are not UTF-8 become U+FFFD. */
+/* Print escaped text; bytes that are not UTF-8 become U+FFFD. */
 void print_json_string(struct print *out, const char *text);
 
-/* Key and value in one. */
+/* Print a key and its value. */
 void print_json_member_u64(struct print *out, const char *key, uint64_t value);
 void print_json_member_bool(struct print *out, const char *key, bool value);
 void print_json_member_string(struct print *out, const char *key,
