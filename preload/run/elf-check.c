@@ -13,8 +13,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define HEAD 4096 /* of the file; program headers come first */
-#define SCRIPTS 4 /* that lead to another, as many as the kernel follows */
+#define HEAD 4096 /* bytes to read; the program headers are in them */
+#define SCRIPTS 4 /* scripts of scripts, as many as the kernel follows */
 
 struct head {
 	_Alignas(ElfW(Ehdr)) char bytes[HEAD + 1]; /* ends with a zero */
@@ -45,7 +45,7 @@ static const ElfW(Ehdr) * elf_header(const struct head *head)
 	return ehdr;
 }
 
-/* The path of the loader that the program asks for, NULL for a static one. */
+/* Return the path of the program's loader, or NULL for a static program. */
 static const char *loader_of(const struct head *head, const ElfW(Ehdr) * ehdr)
 {
 	ElfW(Phdr) phdr;
@@ -64,9 +64,9 @@ static const char *loader_of(const struct head *head, const ElfW(Ehdr) * ehdr)
 	return NULL;
 }
 
-/* What the program is loaded with must be what we are loaded with. */
-static bool look_at_elf(const char *path, const struct head *head,
-			const ElfW(Ehdr) * ehdr, char *why, size_t cap)
+/* Compare the machine and the loader of the program with those of ours. */
+static bool check_loader(const char *path, const struct head *head,
+			 const ElfW(Ehdr) * ehdr, char *why, size_t cap)
 {
 	const ElfW(Ehdr) * own_ehdr;
 	const char *loader, *own_loader;
@@ -100,8 +100,8 @@ static bool look_at_elf(const char *path, const struct head *head,
 	return true;
 }
 
-/* The loader ignores LD_PRELOAD when the program runs with other rights. */
-static bool look_at_rights(const char *path, char *why, size_t cap)
+/* The loader ignores LD_PRELOAD if the program runs with other rights. */
+static bool check_rights(const char *path, char *why, size_t cap)
 {
 	struct stat st;
 	bool set_id, gains;
@@ -116,7 +116,7 @@ static bool look_at_rights(const char *path, char *why, size_t cap)
 	if (!set_id && !gains)
 		return false;
 	snprintf(why, cap,
-		 gains ? "%s runs with other rights (set-user-ID or alike): "
+		 gains ? "%s runs with other rights (set-user-ID or similar): "
 			 "the library is not loaded"
 		       : "%s is set-user-ID or set-group-ID: for other users "
 			 "the library is not loaded",
@@ -124,7 +124,7 @@ static bool look_at_rights(const char *path, char *why, size_t cap)
 	return true;
 }
 
-/* "#! /bin/sh -e" gives /bin/sh. */
+/* Store the interpreter: /bin/sh for "#! /bin/sh -e". */
 static bool interpreter_of(const struct head *head, char *path)
 {
 	const char *start = head->bytes + 2;
@@ -138,7 +138,7 @@ static bool interpreter_of(const struct head *head, char *path)
 	       snprintf(path, PATH_MAX, "%.*s", (int)len, start) < PATH_MAX;
 }
 
-bool elf_look(const char *path, char *why, size_t cap)
+bool elf_check(const char *path, char *why, size_t cap)
 {
 	const ElfW(Ehdr) * ehdr;
 	char next[PATH_MAX];
@@ -148,11 +148,11 @@ bool elf_look(const char *path, char *why, size_t cap)
 		return false;
 	for (size_t i = 0; i <= SCRIPTS; i++) {
 		if (!read_head(next, &head))
-			return look_at_rights(next, why, cap);
+			return check_rights(next, why, cap);
 		ehdr = elf_header(&head);
 		if (ehdr)
-			return look_at_elf(next, &head, ehdr, why, cap) ||
-			       look_at_rights(next, why, cap);
+			return check_loader(next, &head, ehdr, why, cap) ||
+			       check_rights(next, why, cap);
 		if (!interpreter_of(&head, next))
 			return false;
 	}

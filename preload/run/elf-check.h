@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Looks at a program's file: will the loader load a preload library into it?
- * For llfree-run; uses libc.
+ * Tell from the file of a program whether the loader will load a preload library
+ * into it. For llfree-run; uses libc.
  */
 #pragma once
 
@@ -11,9 +11,9 @@
 #include <stddef.h>
 
 /*
- * Whether there is something to warn of, with the sentence in `why`: a static
- * program, one for another machine or loader, one that runs with other rights
- * than its caller. Scripts are followed to their interpreter. A file that
- * cannot be read gives no warning.
+ * Return whether it will not, or not for every user, and store a sentence with
+ * the reason in `why`: the program is static, is for another machine or loader,
+ * or runs with other rights than its caller. For a script, check its
+ * interpreter. For a file that cannot be read, return false.
  */
-bool elf_look(const char *path, char *why, size_t cap);
+bool elf_check(const char *path, char *why, size_t cap);

@@ -2,11 +2,11 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * llfree-run: runs a program with the preload library. It finds the library,
- * puts the settings into the environment, warns of programs that the library
- * cannot get into, and then becomes the program: its exit status is the
- * program's. Ends with 125 for its own mistakes, 126 when the program cannot
- * be run, 127 when there is none.
+ * llfree-run runs a program with the preload library. It finds the library,
+ * puts the settings into the environment, warns if the loader will not load the
+ * library into the program, and executes the program in its own process, so
+ * that the exit status is the program's. It exits with 125 if it fails itself,
+ * 126 if the program cannot be run and 127 if it is not found.
  */
 
 #include "preload/config.h"
@@ -73,7 +73,7 @@ __attribute__((noreturn)) static void fail_value(const char *name,
 	     (int)accepted.len, buf);
 }
 
-/* An empty value takes the setting back to its default. */
+/* An empty value returns the setting to its default. */
 static void set(const char *name, const char *value)
 {
 	struct config settings;
@@ -113,8 +113,8 @@ static void list_settings(void)
 /* The command line                                                          */
 
 struct request {
-	char **command; /* the program and its arguments; NULL: none */
-	const char *stats; /* NULL: not asked for */
+	char **command; /* the program and its arguments, or NULL */
+	const char *stats; /* NULL: not given */
 	const char *stats_file;
 };
 
@@ -147,13 +147,14 @@ static const struct argp_option options[] = {
 	{ "stats", KEY_STATS, "json", OPTION_ARG_OPTIONAL,
 	  "Report on stderr when the program ends, as text or as JSON", 0 },
 	{ "stats-file", KEY_STATS_FILE, "FILE", 0,
-	  "Write the report to FILE; %p in it is the process, %n the "
-	  "program's name",
+	  "Write the report to FILE, in which %p is the process and %n the "
+	  "program",
 	  0 },
 	{ "set", KEY_SET, "NAME=VALUE", 0,
-	  "Set NAME, with or without LLFREE_; no VALUE: the default", 0 },
+	  "Set NAME, with or without LLFREE_; no VALUE restores the default",
+	  0 },
 	{ "list", KEY_LIST, NULL, 0,
-	  "List all settings with their defaults, and end", 0 },
+	  "List all settings with their defaults, and exit", 0 },
 	{ NULL, 0, NULL, 0, NULL, 0 },
 };
 
@@ -161,15 +162,16 @@ static const struct argp parser = {
 	.options = options,
 	.parser = parse_option,
 	.args_doc = "PROGRAM [ARGUMENT...]",
-	.doc = "Runs PROGRAM with its anonymous memory served by LLFree."
-	       "\vThe exit status is the program's; 125 if llfree-run itself "
-	       "fails, 126 if PROGRAM cannot be run, 127 if it is not found.",
+	.doc = "Run PROGRAM with its anonymous memory served by LLFree."
+	       "\vThe exit status is that of PROGRAM, or 125 if llfree-run "
+	       "itself fails, 126 if PROGRAM cannot be run, 127 if it is not "
+	       "found.",
 };
 
 /* ------------------------------------------------------------------------ */
 /* The library                                                               */
 
-/* The folder that this program is in. */
+/* Store the folder of this program. */
 static void own_folder(char *folder)
 {
 	ssize_t len = readlink("/proc/self/exe", folder, PATH_MAX - 1);
@@ -181,7 +183,8 @@ static void own_folder(char *folder)
 		*slash = '\0';
 }
 
-/* In the build tree, beside an installed llfree-run, where it was to go. */
+/* Look in the build tree, beside an installed llfree-run, and in the folder that
+ * it was configured for. */
 static char *find_library(void)
 {
 	static const char *const places[] = { ".libs/", "", "../lib/" };
@@ -202,7 +205,7 @@ static char *find_library(void)
 	     LIBRARY, folder, LIBDIR);
 }
 
-/* Whether `path` is one of those in `list`. */
+/* Return whether `path` is in `list`, which spaces or colons separate. */
 static bool listed(const char *list, const char *path)
 {
 	size_t len = strlen(path);
@@ -241,7 +244,7 @@ static void preload(void)
 /* ------------------------------------------------------------------------ */
 /* The program                                                               */
 
-/* Where execvp would find it; false when it would not. */
+/* Store the path that execvp will find; return false if it will find none. */
 static bool find_program(const char *name, char *path)
 {
 	const char *list = getenv("PATH");
@@ -264,7 +267,7 @@ static void warn_of(const char *name)
 	char path[PATH_MAX];
 	char why[PATH_MAX + 128];
 
-	if (find_program(name, path) && elf_look(path, why, sizeof(why)))
+	if (find_program(name, path) && elf_check(path, why, sizeof(why)))
 		fprintf(stderr, "llfree-run: warning: %s\n", why);
 }
 
