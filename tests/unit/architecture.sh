@@ -140,6 +140,19 @@ preload_obeys() {
 	test ! -s "$tmp/wrong"
 }
 
+# The object files of a folder of preload/ form no circle: FILE FILE for each
+# that leaves undefined what another one defines, in an order by tsort.
+no_circle() { # FOLDER
+	set -- "$builddir/preload/$1"/.libs/*.o
+	for object; do
+		nm -P "$object" | awk -v file="${object##*_la-}" '{ print file, $1, $2 }'
+	done >"$tmp/symbols"
+	awk '$3 ~ /^[TDBRC]$/ { print $2, $1 }' "$tmp/symbols" | sort >"$tmp/defined"
+	awk '$3 == "U" { print $2, $1 }' "$tmp/symbols" | sort |
+		join - "$tmp/defined" | awk '{ print $2, $3 }' | sort -u >"$tmp/uses"
+	test -s "$tmp/uses" && tsort "$tmp/uses"
+}
+
 # ---------------------------------------------------------------------------
 # doc/architecture.md names checks as `FILE: NAME, NAME`: they exist, no line of
 # its tables is without one, and each function of the headers is in it.
@@ -219,4 +232,9 @@ done
 tap_ok "own headers are included from the root" from_the_root
 tap_ok "preload/ does not include what is inside lib/" preload_keeps_out_of_lib
 tap_ok "includes in preload/ obey the table" preload_obeys
+if test -e "$preload"; then
+	tap_ok "preload/report/: no circle of object files" no_circle report
+else
+	tap_skip "preload/report/: no circle of object files" "it is not built"
+fi
 tap_done
