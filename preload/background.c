@@ -4,6 +4,8 @@
 #include "preload/background.h"
 
 #include "preload/arena/arena.h"
+#include "preload/sys/atomic.h"
+#include "preload/sys/sandbox.h"
 #include "preload/sys/sys.h"
 #include "preload/report/report.h"
 #include "preload/housekeeping.h"
@@ -46,8 +48,8 @@ static void sleep_for(uint64_t ms)
 static void *work(void *unused)
 {
 	sys_prctl(PR_SET_NAME, (unsigned long)"llfree", 0, 0, 0);
-	__atomic_store_n(&background.tid, sys_gettid(), __ATOMIC_RELEASE);
-	while (!__atomic_load_n(&background.stop, __ATOMIC_ACQUIRE)) {
+	atom_store_release(&background.tid, sys_gettid());
+	while (!atom_load_acquire(&background.stop)) {
 		uint64_t ms = housekeeping_step();
 
 		if (ms)
@@ -162,7 +164,7 @@ void background_start(const struct config *settings)
 
 static bool is_gone(void)
 {
-	pid_t tid = __atomic_load_n(&background.tid, __ATOMIC_ACQUIRE);
+	pid_t tid = atom_load_acquire(&background.tid);
 
 	return tid &&
 	       sys_call(SYS_tgkill, background.pid, tid, 0, 0, 0, 0) == -ESRCH;
@@ -175,7 +177,7 @@ void background_stop(const char *why)
 		return;
 	background.create = NULL;
 	report_background(why);
-	__atomic_store_n(&background.stop, 1, __ATOMIC_RELEASE);
+	atom_store_release(&background.stop, 1);
 	sys_call(SYS_futex, (long)&background.stop, FUTEX_WAKE_PRIVATE, 1, 0, 0,
 		 0);
 	for (unsigned tries = 0; !is_gone() && tries < STOP_TRIES; tries++)
@@ -192,12 +194,11 @@ bool background_alone(void)
 
 	if (sys_single_threaded())
 		return true;
-	if (!background.pid || sandboxed() ||
-	    __atomic_load_n(&more, __ATOMIC_RELAXED))
+	if (!background.pid || sandboxed() || atom_load(&more))
 		return false;
 	threads = sys_count_threads();
 	if (threads > 2)
-		__atomic_store_n(&more, true, __ATOMIC_RELAXED);
+		atom_store(&more, true);
 	return threads == 2;
 }
 

@@ -4,6 +4,7 @@
 #include "preload/housekeeping.h"
 
 #include "preload/arena/arena.h"
+#include "preload/sys/atomic.h"
 #include "preload/sys/sys.h"
 #include "preload/report/report.h"
 
@@ -25,25 +26,17 @@ void housekeeping_start(const struct config *settings)
 /* One thread gets it, of several. */
 static bool report_is_due(uint64_t now)
 {
-	uint64_t next = __atomic_load_n(&reports.next, __ATOMIC_RELAXED);
+	uint64_t next = atom_load(&reports.next);
 
 	return reports.interval && now >= next &&
-	       __atomic_compare_exchange_n(&reports.next, &next,
-					   now + reports.interval, false,
-					   __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+	       atom_cas_relaxed(&reports.next, &next, now + reports.interval);
 }
 
-/* In a page that is wiped on fork: no thread is there, whoever forked. */
-static bool in_place;
-static bool *by_thread = &in_place;
+static bool by_thread;
 
 void housekeeping_by_thread(bool does)
 {
-	bool *wiped;
-
-	if (does && by_thread == &in_place && (wiped = sys_wiped_page()))
-		by_thread = wiped;
-	__atomic_store_n(by_thread, does, __ATOMIC_RELAXED);
+	atom_store(&by_thread, does);
 }
 
 void housekeeping_poll(void)
@@ -51,7 +44,7 @@ void housekeeping_poll(void)
 	uint64_t now;
 
 	housekeeping_calls = 0;
-	if (__atomic_load_n(by_thread, __ATOMIC_RELAXED))
+	if (atom_load(&by_thread))
 		return;
 	now = sys_clock_ms();
 	if (!now)

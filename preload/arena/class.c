@@ -6,7 +6,7 @@
  * pages may still be there, rather than a fresh one. Small requests and those
  * of 2 MiB and more keep to trees of their own as long as there are some.
  */
-#include "preload/arena/state.h"
+#include "preload/arena/class.h"
 
 static llfree_policy_t use(uint8_t type, uint8_t priority)
 {
@@ -56,7 +56,7 @@ static llfree_policy_t policy(uint8_t requested, uint8_t target, size_t free)
 	}
 }
 
-llfree_classing_t arena_classing(size_t cores)
+llfree_classing_t class_classing(size_t cores)
 {
 	llfree_classing_t classing = {
 		.classes = { { CLASS_SMALL, cores },

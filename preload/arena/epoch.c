@@ -1,72 +1,58 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-/*
- * Turns of the background thread. It borrows free frames while it empties them,
- * those of one huge frame in a turn. Whoever wants exactly these frames, or a
- * state in which none is borrowed, waits for the end of the turn; and since
- * turns end by themselves, no one holds a lock.
- *
- *	background thread		others
- *	turn becomes odd		holds becomes more
- *	no one holds? borrow, return	turn is even? none is borrowed
- *	turn becomes even
- *
- * The first two lines of either side are in one order for all threads: so one
- * of the two sees the other.
- */
+#include "preload/arena/epoch.h"
+
 #include "preload/arena/state.h"
 
-/* Some tenths of a second: no thread is kept from going on for longer, unless
- * someone stopped it. */
+/* Some tenths of a second: the most that a thread waits, when the background
+ * thread was stopped in its epoch. */
 #define EPOCH_TRIES 3000u
-/* A hold of so many milliseconds has been forgotten: a handler has jumped out of
- * what would have ended it. */
-#define HOLD_MOST 10000u
+/* A quiescer of so many milliseconds is gone: a signal handler has jumped out
+ * of what would have ended it. */
+#define QUIESCE_MOST 10000u
 
-static uint32_t turn; /* odd: it may have borrowed frames */
-static uint32_t holds;
-static uint64_t held_since; /* the thread's own */
+static uint32_t epoch; /* odd: frames may be borrowed */
+static uint32_t quiescers;
+static uint64_t quiescent_since; /* the background thread's own */
 
 bool epoch_begin(uint64_t now)
 {
-	__atomic_store_n(&turn, turn + 1, __ATOMIC_SEQ_CST);
-	if (!__atomic_load_n(&holds, __ATOMIC_SEQ_CST)) {
-		held_since = 0;
+	atom_store_ordered(&epoch, epoch + 1);
+	if (!atom_load_ordered(&quiescers)) {
+		quiescent_since = 0;
 		return true;
 	}
 	epoch_end();
-	if (!held_since)
-		held_since = now;
-	else if (now - held_since > HOLD_MOST)
-		__atomic_store_n(&holds, 0, __ATOMIC_RELAXED);
+	if (!quiescent_since)
+		quiescent_since = now;
+	else if (now - quiescent_since > QUIESCE_MOST)
+		atom_store(&quiescers, 0);
 	return false;
 }
 
-/* To an even number also if someone has given up waiting. */
+/* To an even number, also when a thread has given up waiting. */
 void epoch_end(void)
 {
-	__atomic_store_n(&turn, (turn + 1) & ~1u, __ATOMIC_RELEASE);
+	atom_store_release(&epoch, (epoch + 1) & ~1u);
 }
 
 uint32_t epoch_now(void)
 {
-	return __atomic_load_n(&turn, __ATOMIC_SEQ_CST);
+	return atom_load_ordered(&epoch);
 }
 
-/* Until this turn is over. If its thread never goes on, or is gone with a fork
- * that libc knows nothing of, the turn counts as over: what was borrowed then
- * stays out of use. */
+/* Wait until the epoch is over. If the background thread never goes on, or is
+ * gone with a fork that libc knows nothing of, the epoch counts as over: what
+ * was borrowed then stays out of use. */
 static void await_end(uint32_t seen, unsigned *tries)
 {
 	while (epoch_now() == seen) {
-		if (++*tries < EPOCH_TRIES && !sandboxed()) {
-			arena.os->yield(*tries);
-			continue;
+		if (++*tries >= EPOCH_TRIES) {
+			atom_cas(&epoch, &seen, seen + 1);
+			return;
 		}
-		__atomic_compare_exchange_n(&turn, &seen, seen + 1, false,
-					    __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
-		return;
+		arena.os->yield(*tries);
 	}
 }
 
@@ -84,7 +70,7 @@ void arena_quiesce(void)
 	unsigned tries = 0;
 	uint32_t now;
 
-	__atomic_fetch_add(&holds, 1, __ATOMIC_SEQ_CST);
+	atom_add_ordered(&quiescers, 1);
 	now = epoch_now();
 	if (now & 1)
 		await_end(now, &tries);
@@ -92,16 +78,14 @@ void arena_quiesce(void)
 
 void arena_resume(void)
 {
-	uint32_t held = __atomic_load_n(&holds, __ATOMIC_RELAXED);
+	uint32_t was = atom_load(&quiescers);
 
-	while (held &&
-	       !__atomic_compare_exchange_n(&holds, &held, held - 1, true,
-					    __ATOMIC_RELEASE, __ATOMIC_RELAXED))
+	while (was && !atom_cas(&quiescers, &was, was - 1))
 		;
 }
 
 void epoch_reset(void)
 {
-	turn = holds = 0;
-	held_since = 0;
+	epoch = quiescers = 0;
+	quiescent_since = 0;
 }

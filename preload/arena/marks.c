@@ -3,8 +3,7 @@
 
 #include "preload/arena/marks.h"
 
-_Static_assert(__atomic_always_lock_free(sizeof(uint64_t), 0),
-	       "marks must not hide a lock");
+#include "preload/sys/atomic.h"
 
 struct span span_before(struct span s, size_t at)
 {
@@ -45,59 +44,36 @@ static inline struct piece next_piece(struct span *s)
 	return piece;
 }
 
-static inline uint64_t load(const struct marks *group, enum mark kind)
+/* Index of the word for the first mark of a set. */
+static inline unsigned first_of(unsigned kinds)
 {
-	return __atomic_load_n(&group->words[kind], __ATOMIC_ACQUIRE);
+	return (unsigned)__builtin_ctz(kinds);
 }
 
-/* Frames of the group that have a mark of the set. */
-static inline uint64_t load_any(const struct marks *group, unsigned kinds)
+static inline size_t count_bits(uint64_t bits)
 {
-	uint64_t any = 0;
-
-	for (unsigned kind = 0; kind < MARK_KINDS; kind++)
-		if (kinds & MARK_BIT(kind))
-			any |= load(group, (enum mark)kind);
-	return any;
+	return bits ? (size_t)__builtin_popcountll(bits) : 0;
 }
 
-/* Frames of the group that have all of one set and none of the other. */
+/* Frames of the group that have all marks of one set and none of the other. */
 static inline uint64_t load_which(const struct marks *group, unsigned with,
 				  unsigned without)
 {
 	uint64_t which = UINT64_MAX;
 
-	for (unsigned kind = 0; kind < MARK_KINDS; kind++)
-		if (with & MARK_BIT(kind))
-			which &= load(group, (enum mark)kind);
-	return which ? which & ~load_any(group, without) : 0;
+	for (; with; with &= with - 1)
+		which &= atom_load_acquire(&group->words[first_of(with)]);
+	for (; without && which; without &= without - 1)
+		which &= ~atom_load_acquire(&group->words[first_of(without)]);
+	return which;
 }
 
-void mark_set(struct marks *marks, enum mark kind, struct span s)
+void mark_set(struct marks *marks, unsigned kinds, struct span s)
 {
-	while (s.count) {
-		struct piece p = next_piece(&s);
-		struct marks *group = &marks[p.group];
-
-		if ((load(group, kind) & p.mask) != p.mask)
-			__atomic_fetch_or(&group->words[kind], p.mask,
-					  __ATOMIC_ACQ_REL);
-	}
+	mark_set_which(marks, kinds, 0, 0, s);
 }
 
-void mark_clear(struct marks *marks, enum mark kind, struct span s)
-{
-	while (s.count) {
-		struct piece p = next_piece(&s);
-		struct marks *group = &marks[p.group];
-
-		if (load(group, kind) & p.mask)
-			__atomic_fetch_and(&group->words[kind], ~p.mask,
-					   __ATOMIC_ACQ_REL);
-	}
-}
-
-void mark_set_which(struct marks *marks, enum mark kind, unsigned with,
+void mark_set_which(struct marks *marks, unsigned kinds, unsigned with,
 		    unsigned without, struct span s)
 {
 	while (s.count) {
@@ -105,33 +81,49 @@ void mark_set_which(struct marks *marks, enum mark kind, unsigned with,
 		struct marks *group = &marks[p.group];
 		uint64_t bits = p.mask & load_which(group, with, without);
 
-		if (bits & ~load(group, kind))
-			__atomic_fetch_or(&group->words[kind], bits,
-					  __ATOMIC_ACQ_REL);
+		for (unsigned rest = kinds; rest; rest &= rest - 1) {
+			uint64_t *word = &group->words[first_of(rest)];
+
+			if (bits & ~atom_load_acquire(word))
+				atom_or(word, bits);
+		}
 	}
 }
 
-size_t mark_count(const struct marks *marks, enum mark kind, struct span s)
+size_t mark_clear(struct marks *marks, unsigned kinds, struct span s)
 {
-	return mark_count_which(marks, MARK_BIT(kind), 0, s);
+	size_t cleared = 0;
+
+	while (s.count) {
+		struct piece p = next_piece(&s);
+
+		for (unsigned rest = kinds; rest; rest &= rest - 1) {
+			uint64_t *word = &marks[p.group].words[first_of(rest)];
+
+			if (atom_load_acquire(word) & p.mask)
+				cleared += count_bits(p.mask &
+						      atom_and(word, ~p.mask));
+		}
+	}
+	return cleared;
 }
 
-size_t mark_count_which(const struct marks *marks, unsigned with,
-			unsigned without, struct span s)
+size_t mark_count(const struct marks *marks, unsigned with, unsigned without,
+		  struct span s)
 {
 	size_t count = 0;
 
 	while (s.count) {
 		struct piece p = next_piece(&s);
 
-		count += (size_t)__builtin_popcountll(
-			p.mask & load_which(&marks[p.group], with, without));
+		count += count_bits(p.mask &
+				    load_which(&marks[p.group], with, without));
 	}
 	return count;
 }
 
-bool mark_any_which(const struct marks *marks, unsigned with, unsigned without,
-		    struct span s)
+bool mark_any(const struct marks *marks, unsigned with, unsigned without,
+	      struct span s)
 {
 	uint64_t any = 0;
 
@@ -143,13 +135,12 @@ bool mark_any_which(const struct marks *marks, unsigned with, unsigned without,
 	return any;
 }
 
-struct span mark_run_which(const struct marks *marks, unsigned with,
-			   unsigned without, struct span s, bool *have)
+struct mark_run mark_run(const struct marks *marks, unsigned with,
+			 unsigned without, struct span s)
 {
-	struct span run = span(s.first, 0);
+	struct mark_run run = { span(s.first, 0), false };
 	bool first = true;
 
-	*have = false;
 	while (s.count) {
 		struct span rest = s;
 		struct piece p = next_piece(&rest);
@@ -157,27 +148,19 @@ struct span mark_run_which(const struct marks *marks, unsigned with,
 		uint64_t other;
 
 		if (first)
-			*have = bits >> s.first % MARK_GROUP & 1;
+			run.have = bits >> s.first % MARK_GROUP & 1;
 		first = false;
-		other = (*have ? ~bits : bits) & p.mask;
+		other = (run.have ? ~bits : bits) & p.mask;
 		if (other) {
 			size_t at = (size_t)__builtin_ctzll(other);
 
-			run.count = p.group * MARK_GROUP + at - run.first;
+			run.span.count =
+				p.group * MARK_GROUP + at - run.span.first;
 			return run;
 		}
-		run.count = rest.first - run.first;
+		run.span.count = rest.first - run.span.first;
 		s = rest;
 	}
-	return run;
-}
-
-struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
-		     bool *have)
-{
-	struct span run = mark_run_which(marks, 0, kinds, s, have);
-
-	*have = run.count && !*have;
 	return run;
 }
 
@@ -187,19 +170,21 @@ struct take mark_take(struct marks *marks, struct span s)
 	return take;
 }
 
-/* Takes what is live in the next group; false at the end. */
+static uint64_t *live_word(const struct take *take)
+{
+	return &take->marks[take->group].words[first_of(MARK_LIVE)];
+}
+
+/* Take what is live in the next group; false at the end. */
 static bool take_group(struct take *take)
 {
 	while (take->rest.count) {
 		struct piece p = next_piece(&take->rest);
-		struct marks *group = &take->marks[p.group];
 
 		take->group = p.group;
-		if (!(load(group, MARK_LIVE) & p.mask))
+		if (!(atom_load_acquire(live_word(take)) & p.mask))
 			continue;
-		take->bits = p.mask &
-			     __atomic_fetch_and(&group->words[MARK_LIVE],
-						~p.mask, __ATOMIC_ACQ_REL);
+		take->bits = p.mask & atom_and(live_word(take), ~p.mask);
 		if (take->bits)
 			return true;
 	}
@@ -234,7 +219,6 @@ struct span mark_take_next(struct take *take)
 void mark_take_undo(struct take *take)
 {
 	if (take->bits)
-		__atomic_fetch_or(&take->marks[take->group].words[MARK_LIVE],
-				  take->bits, __ATOMIC_ACQ_REL);
+		atom_or(live_word(take), take->bits);
 	take->bits = 0;
 }

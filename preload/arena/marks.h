@@ -8,8 +8,8 @@
  * All functions may run beside each other on any threads, in signal handlers,
  * with threads stopped for ever: each word changes by one atomic step, and a
  * frame's marks are its own. Steps that change LIVE order everything before
- * and after them; the others ride on that, and on the allocator: who sets a
- * frame's other marks is the one to whom it belongs at that moment.
+ * and after them. The others need no order of their own: the thread that
+ * changes them has the frame to itself, by a step on LIVE or by the allocator.
  *
  * Units: frames, counted from the start of the arena.
  */
@@ -19,29 +19,34 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Marks are combined to sets by |. */
 enum mark {
-	MARK_LIVE, /* belongs to the program */
-	MARK_DIRTY, /* may hold something other than zeros; says nothing while
-		     * the frame is live */
-	MARK_REMAP_BEFORE_USE, /* protection, flags, advice or mapping are not ours:
-		       * needs a fresh mapping before it serves again */
-	MARK_REMAP_ON_FREE, /* as good as new for the program, but the kernel keeps it
-		     * apart from its neighbours, or its pages belong to
-		     * someone else as well: fresh mapping when freed */
-	MARK_AGED, /* dirty for some time already; says nothing while the frame
-		   * is live or not dirty, and no one relies on it */
-	MARK_VMA_START, /* a mapping of the kernel's may begin here: stays while
-		    * the frame changes hands */
-	MARK_KINDS
+	/* The frame belongs to the program. */
+	MARK_LIVE = 1 << 0,
+	/* The frame may hold something other than zeros. Says nothing while
+	 * the frame is live. */
+	MARK_DIRTY = 1 << 1,
+	/* Protection, flags, advice or mapping are not the arena's: the frame
+	 * needs a fresh mapping before it serves again. */
+	MARK_REMAP_BEFORE_USE = 1 << 2,
+	/* As good as new for the program, but the kernel keeps the frame apart
+	 * from its neighbours, or a pipe holds its page: it needs a fresh
+	 * mapping when it is freed. */
+	MARK_REMAP_ON_FREE = 1 << 3,
+	/* Dirty for a whole round of the clock hand. An estimate. Says nothing
+	 * while the frame is live or not dirty. */
+	MARK_AGED = 1 << 4,
+	/* A mapping of the kernel may begin here. Stays while the frame is
+	 * freed and served. */
+	MARK_VMA_START = 1 << 5,
 };
-
-#define MARK_BIT(kind) (1u << (kind))
+#define MARKS 6u
 
 /* The marks of 64 frames, in a cache line of their own: a request for one
  * frame looks at one line. */
 #define MARK_GROUP 64u
 struct marks {
-	uint64_t words[MARK_KINDS];
+	uint64_t words[MARKS];
 } __attribute__((aligned(64)));
 
 /* Consecutive frames; none when count is 0. */
@@ -71,49 +76,49 @@ static inline size_t mark_groups(size_t frames)
 	return (frames + MARK_GROUP - 1) / MARK_GROUP;
 }
 
-/* Sets or clears one kind on all of `s`; a word that is already so is not
- * written. */
-void mark_set(struct marks *marks, enum mark kind, struct span s);
-void mark_clear(struct marks *marks, enum mark kind, struct span s);
+/* Set or clear the marks of a set on all of `s`; a word that is already so is
+ * not written. mark_clear returns how many bits it changed. */
+void mark_set(struct marks *marks, unsigned kinds, struct span s);
+size_t mark_clear(struct marks *marks, unsigned kinds, struct span s);
 
-/* Sets it on those frames of `s` that have all of `with` and none of `without`
- * (sets of MARK_BIT) at some moment of the call. */
-void mark_set_which(struct marks *marks, enum mark kind, unsigned with,
+/* Functions below look for frames that have all marks of the set `with` and
+ * none of the set `without`, at some moment of the call. */
+
+/* Set the marks on these frames only. */
+void mark_set_which(struct marks *marks, unsigned kinds, unsigned with,
 		    unsigned without, struct span s);
 
-/* How many frames of `s` have this mark. */
-size_t mark_count(const struct marks *marks, enum mark kind, struct span s);
+/* How many of the frames in `s` these are, and whether any is. */
+size_t mark_count(const struct marks *marks, unsigned with, unsigned without,
+		  struct span s);
+bool mark_any(const struct marks *marks, unsigned with, unsigned without,
+	      struct span s);
 
-/* How many frames of `s` have all of `with` and none of `without`, which are
- * sets of MARK_BIT. */
-size_t mark_count_which(const struct marks *marks, unsigned with,
-			unsigned without, struct span s);
+/* The first frames of `s`, of which all (have) or none (!have) are such ones.
+ * Empty when `s` is. */
+struct mark_run {
+	struct span span;
+	bool have;
+};
+struct mark_run mark_run(const struct marks *marks, unsigned with,
+			 unsigned without, struct span s);
 
-/* Whether any has. */
-bool mark_any_which(const struct marks *marks, unsigned with, unsigned without,
-		    struct span s);
-
-/*
- * The first run of frames in `s` that begins with its first frame and of which
- * all, or none, have a mark of the set `kinds`; *have says which. Empty when
- * `s` is.
- */
-struct span mark_run(const struct marks *marks, unsigned kinds, struct span s,
-		     bool *have);
-
-/* The same for frames that have all of `with` and none of `without`. */
-struct span mark_run_which(const struct marks *marks, unsigned with,
-			   unsigned without, struct span s, bool *have);
+/* Each run of `s`, looked for when its turn comes. */
+#define for_each_run(run, marks, with, without, s)                    \
+	for (struct mark_run run = mark_run(marks, with, without, s); \
+	     (run).span.count;                                        \
+	     run = mark_run(marks, with, without,                     \
+			    span_from(s, span_end((run).span))))
 
 /*
- * Takes LIVE away, each frame exactly once: of several takers that race for
- * a frame, one gets it.
+ * Take LIVE away, from each frame exactly once: of several threads that race
+ * for a frame, one gets it.
  *
  *	struct take take = mark_take(marks, s);
  *	while ((run = mark_take_next(&take)).count)
  *		... the frames of run are the caller's now ...
  *
- * mark_take_undo gives those taken back that no call has returned yet.
+ * mark_take_undo gives the frames back that no call has returned yet.
  */
 struct take {
 	struct marks *marks;

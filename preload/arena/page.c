@@ -1,81 +1,62 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
+#include "preload/arena/page.h"
+
 #include "preload/arena/state.h"
 
 #include <errno.h>
 
-#ifndef MADV_POPULATE_WRITE
-#define MADV_POPULATE_WRITE 23
-#endif
+#define FRESH (MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE)
 
 /* Zeroing that many frames costs more than asking which are resident. */
 #define ZERO_ASK 32u
-/* If that cannot be asked: empty so many without asking. */
+/* If the kernel does not say: empty so many without asking. */
 #define EMPTY_UNASKED 256u
 /* More resident and other stretches than this: empty all instead. */
 #define ZERO_STRETCHES 8u
 
-void page_advise(struct span s)
-{
-	if (arena.advice)
-		arena.os->madvise(address_of(s.first), bytes_of(s),
-				  arena.advice);
-}
-
-bool page_is_there(struct span s)
-{
-	return !sandboxed() && !arena.os->madvise(address_of(s.first),
-						  bytes_of(s), MADV_NORMAL);
-}
-
+/* To a kernel before 4.17, and in a sandbox, the address is a hint. */
 long page_occupy(void *addr, size_t len, int prot)
 {
-	int flags = sandboxed() ? FRESH : FRESH | MAP_FIXED_NOREPLACE;
-	long at = arena.os->mmap(addr, len, prot, flags, -1, 0);
+	long at = arena.os->mmap(addr, len, prot, FRESH | MAP_FIXED_NOREPLACE,
+				 -1, 0);
 
 	if (at == (long)addr)
 		return 0;
-	if (is_error(at))
+	if (sys_failed(at))
 		return at;
 	arena.os->munmap((void *)at, len);
 	return -EEXIST;
 }
 
-long page_fresh(struct span s, int prot)
+void page_advise(struct span s)
+{
+	if (arena.options->advice)
+		arena.os->madvise(address_of(s.first), bytes_of(s),
+				  arena.options->advice);
+}
+
+long page_map(struct span s, int prot)
 {
 	void *addr = address_of(s.first);
-	bool altered = mark_count(arena.marks, MARK_REMAP_BEFORE_USE, s) != 0;
-	long at;
+	long at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED, -1,
+				 0);
 
-	/* Before, so that a mark that comes with someone's later mapping over
-	 * ours is not lost. */
-	mark_clear(arena.marks, MARK_REMAP_BEFORE_USE, s);
-	mark_clear(arena.marks, MARK_REMAP_ON_FREE, s);
-	at = arena.os->mmap(addr, bytes_of(s), prot, FRESH | MAP_FIXED, -1, 0);
-	if (at != (long)addr) {
-		altered = altered || !page_is_there(s);
-		mark_set(arena.marks,
-			 altered ? MARK_REMAP_BEFORE_USE : MARK_REMAP_ON_FREE,
-			 s);
+	if (at != (long)addr)
 		return at;
-	}
 	page_advise(s);
-	mark_clear(arena.marks, MARK_DIRTY, s);
-	if (prot != READ_WRITE)
-		mark_set(arena.marks, MARK_REMAP_BEFORE_USE, s);
-	else
-		vma_mapped(s);
-	stats_count(STAT_REMAPS, 1);
 	return 0;
 }
 
-long page_retire(struct span s)
+long page_unmap(struct span s)
 {
-	if (!page_fresh(s, READ_WRITE))
-		return 0;
-	mark_clear(arena.marks, MARK_DIRTY, s);
 	return arena.os->munmap(address_of(s.first), bytes_of(s));
+}
+
+bool page_is_mapped(struct span s)
+{
+	return arena.os->is_mapped(address_of(s.first), bytes_of(s));
 }
 
 bool page_empty(struct span s)
@@ -92,7 +73,7 @@ static void write_zeros(struct span s)
 	stats_count(STAT_FRAMES_ZEROED, s.count);
 }
 
-/* Zeros resident stretches and empties the others, which may be swapped out.
+/* Zero resident stretches and empty the others, which may be swapped out.
  * False when there are too many of them. */
 static bool zero_stretches(struct span s, const unsigned char *resident)
 {
@@ -115,38 +96,35 @@ static bool zero_stretches(struct span s, const unsigned char *resident)
 	return true;
 }
 
-/* mincore counts pages, we count frames. */
+/* mincore counts pages, the arena counts frames. */
 bool page_resident(struct span s, unsigned char *resident)
 {
 	size_t step = arena.page_frames;
 
-	if (sandboxed() ||
-	    arena.os->mincore(address_of(s.first), bytes_of(s), resident))
+	if (arena.os->mincore(address_of(s.first), bytes_of(s), resident))
 		return false;
 	for (size_t i = s.count; step > 1 && i-- > 0;)
 		resident[i] = resident[i / step];
 	return true;
 }
 
-static void zero_piece(struct span s)
+static bool zero_by_residence(struct span s)
 {
-	unsigned char resident[ASK_FRAMES];
+	unsigned char resident[PAGE_ASK_MOST];
 
-	if (sandboxed() && s.count >= EMPTY_UNASKED && page_empty(s))
-		return;
-	if (s.count >= ZERO_ASK && page_resident(s, resident) &&
-	    (zero_stretches(s, resident) || page_empty(s)))
-		return;
-	write_zeros(s);
+	if (page_resident(s, resident))
+		return zero_stretches(s, resident) || page_empty(s);
+	return s.count >= EMPTY_UNASKED && page_empty(s);
 }
 
 void page_zero(struct span s)
 {
 	while (s.count) {
-		struct span piece = span_before(s, s.first + ASK_FRAMES);
+		struct span part = span_before(s, s.first + PAGE_ASK_MOST);
 
-		zero_piece(piece);
-		s = span_from(s, span_end(piece));
+		if (part.count < ZERO_ASK || !zero_by_residence(part))
+			write_zeros(part);
+		s = span_from(s, span_end(part));
 	}
 }
 

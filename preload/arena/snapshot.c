@@ -1,28 +1,29 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-#include "preload/arena/state.h"
+/*
+ * The figures of the report, and what a child of fork has to count anew.
+ */
+#include "preload/arena/epoch.h"
+#include "preload/arena/page.h"
+#include "preload/arena/tree.h"
+#include "preload/arena/usage.h"
+#include "preload/arena/zone.h"
 
 static size_t count_marks(unsigned with, unsigned without)
 {
 	size_t count = 0;
 
 	for (size_t t = 0; t < arena.trees; t++)
-		if (arena_tree_state(t) == TREE_ONLINE)
-			count += mark_count_which(arena.marks, with, without,
-						  arena_tree(t));
+		if (tree_is_online(t))
+			count += mark_count(arena.marks, with, without,
+					    span_of_tree(t));
 	return count;
 }
 
-/* Of the pool for regions: in the heap's window nothing is ever searched. */
-static llfree_counters_t counters_now(void)
+static llfree_counters_t counted_since(llfree_counters_t then)
 {
-	return llfree_counters(arena.zones[ZONE_REGIONS].llfree);
-}
-
-static llfree_counters_t count_since(llfree_counters_t then)
-{
-	llfree_counters_t now = counters_now();
+	llfree_counters_t now = zone_counters();
 
 	now.reservations -= then.reservations;
 	now.steals -= then.steals;
@@ -32,106 +33,74 @@ static llfree_counters_t count_since(llfree_counters_t then)
 	return now;
 }
 
-/* The exact number of free frames. What is not ours yet is all free unless
- * someone is about to have it, and long to look through. */
+/* The exact number of free frames. A tree that is off is all free, unless a
+ * thread is about to have it, and takes long to look through. */
 static size_t count_free(void)
 {
 	size_t count = 0;
 
 	for (size_t t = 0; t < arena.trees; t++)
-		count += arena_tree_state(t) == TREE_OFF
+		count += tree_state(t) == TREE_OFF
 				 ? LLFREE_TREE_SIZE
-				 : arena_tree_stats(t).free_frames;
+				 : zone_stats_at(span_of_tree(t).first,
+						 LLFREE_TREE_ORDER)
+					   .free_frames;
 	return count;
-}
-
-/* By the allocator's counters, which are never more than there is. */
-static size_t count_fast(void)
-{
-	size_t count = 0;
-
-	for (size_t i = 0; i < ZONES; i++)
-		if (arena.zones[i].frames.count)
-			count += llfree_tree_stats(arena.zones[i].llfree)
-					 .free_frames;
-	return count;
-}
-
-static void count_pool(const struct zone *zone, struct arena_snapshot *f)
-{
-	ll_stats_t exact;
-
-	if (!zone->frames.count)
-		return;
-	exact = llfree_stats(zone->llfree);
-	f->free_frames += exact.free_frames;
-	f->free_huge += exact.free_huge;
-	f->free_trees += exact.free_trees;
-}
-
-static void count_pools(struct arena_snapshot *f)
-{
-	for (size_t i = 0; i < ZONES; i++)
-		count_pool(&arena.zones[i], f);
-	f->fast_free = count_fast();
 }
 
 /* What threads that are gone had in their hands. */
 static void count_leaked(size_t live)
 {
-	struct arena_snapshot f = { .free_frames = count_free(),
-				    .fast_free = count_fast() };
+	size_t free = count_free(), fast = zone_fast_free();
 
-	if (f.free_frames != f.fast_free) {
-		f.free_frames = 0;
-		count_pools(&f);
-	}
-	arena.leaked = arena.frames - f.free_frames - live;
-	arena.claimed = f.free_frames - f.fast_free;
+	if (free != fast)
+		free = zone_stats().free_frames;
+	arena.leaked = arena.frames - free - live;
+	arena.claimed = free - fast;
 }
 
+/* Only a report asks for what is counted last. */
 void arena_forked(void)
 {
 	size_t live;
 
 	if (arena_state() != ARENA_READY)
 		return;
-	live = count_marks(MARK_BIT(MARK_LIVE), 0);
-	usage_reset(live,
-		    count_marks(MARK_BIT(MARK_DIRTY), MARK_BIT(MARK_LIVE)));
-	arena.limited = live;
+	epoch_reset();
+	tree_forget_threads();
+	live = count_marks(MARK_LIVE, 0);
+	usage_reset(live, count_marks(MARK_DIRTY, MARK_LIVE));
+	if (!stats_on)
+		return;
 	arena.inherited = live;
-	arena.counted = counters_now();
+	arena.counted = zone_counters();
 	count_leaked(live);
 }
 
 static size_t count_resident(size_t tree)
 {
-	struct span s = arena_tree(tree);
-	unsigned char resident[ASK_FRAMES];
+	struct span s = span_of_tree(tree);
+	unsigned char resident[PAGE_ASK_MOST];
 	size_t count = 0;
 
 	while (s.count) {
-		struct span piece = span_before(s, s.first + ASK_FRAMES);
+		struct span part = span_before(s, s.first + PAGE_ASK_MOST);
 
-		if (page_resident(piece, resident))
-			for (size_t i = 0; i < piece.count; i++)
+		if (page_resident(part, resident))
+			for (size_t i = 0; i < part.count; i++)
 				count += resident[i] & 1;
-		s = span_from(s, span_end(piece));
+		s = span_from(s, span_end(part));
 	}
 	return count;
 }
 
 static void count_per_huge(size_t tree, struct arena_snapshot *f)
 {
-	struct span s = arena_tree(tree);
-	const struct zone *zone = zone_of(s.first);
-	size_t step = LLFREE_HUGE_SIZE / 8;
+	struct span s = span_of_tree(tree);
+	size_t step = HUGE / 8;
 
-	for (size_t at = s.first; at < span_end(s); at += LLFREE_HUGE_SIZE) {
-		ll_stats_t stats = llfree_stats_at(
-			zone->llfree, frame_id(at - zone->frames.first),
-			LLFREE_HUGE_ORDER);
+	for (size_t at = s.first; at < span_end(s); at += HUGE) {
+		ll_stats_t stats = zone_stats_at(at, LLFREE_HUGE_ORDER);
 
 		f->per_huge[(stats.free_frames + step - 1) / step]++;
 	}
@@ -140,11 +109,11 @@ static void count_per_huge(size_t tree, struct arena_snapshot *f)
 static void count_trees(struct arena_snapshot *f)
 {
 	for (size_t t = 0; t < arena.trees; t++) {
-		if (arena_tree_state(t) == TREE_OFF)
+		if (tree_state(t) == TREE_OFF)
 			f->per_huge[8] += LLFREE_TREE_CHILDREN;
 		else
 			count_per_huge(t, f);
-		if (arena_tree_state(t) != TREE_ONLINE)
+		if (!tree_is_online(t))
 			continue;
 		f->online += LLFREE_TREE_SIZE;
 		f->resident += count_resident(t);
@@ -153,18 +122,24 @@ static void count_trees(struct arena_snapshot *f)
 
 void arena_snapshot(struct arena_snapshot *f)
 {
+	ll_stats_t free;
+
 	*f = (struct arena_snapshot){ 0 };
 	if (arena_state() != ARENA_READY)
 		return;
 	f->frames = arena.frames;
 	f->trees = arena.trees;
-	f->live = count_marks(MARK_BIT(MARK_LIVE), 0);
-	f->dirty = count_marks(MARK_BIT(MARK_DIRTY), MARK_BIT(MARK_LIVE));
+	f->live = count_marks(MARK_LIVE, 0);
+	f->dirty = count_marks(MARK_DIRTY, MARK_LIVE);
 	f->live_peak = usage_peak(f->live);
 	f->inherited = arena.inherited;
-	f->leaked = __atomic_load_n(&arena.leaked, __ATOMIC_RELAXED);
+	f->leaked = atom_load(&arena.leaked);
 	f->claimed = arena.claimed;
-	count_pools(f);
-	f->counters = count_since(arena.counted);
+	free = zone_stats();
+	f->free_frames = free.free_frames;
+	f->free_huge = free.free_huge;
+	f->free_trees = free.free_trees;
+	f->fast_free = zone_fast_free();
+	f->counters = counted_since(arena.counted);
 	count_trees(f);
 }

@@ -3,45 +3,42 @@
 
 #include "preload/arena/usage.h"
 
+#include "preload/sys/atomic.h"
+
 #define LINE 64
-#define GAUGES 64u
+#define COLLECTORS 64u
 /* Changes of this many frames go to the sums at once. */
 #define STEP 16
 
-/* What may be dirty in any case: this part of the highest, but within limits. */
+/* What may be dirty in any case: this part of the high, but within limits. */
 #define LITTLE_PART 32
 #define LITTLE_MIN (((int64_t)512 << 10) / 4096)
 #define LITTLE_MAX (((int64_t)4 << 20) / 4096)
 
-/* The upper half of the word is the change of `live`. The cache lines are the
- * processor's own. */
-struct gauge {
+/* What a processor has collected, in cache lines of its own: the change of
+ * `live` in the upper half of the word, that of `dirty` in the lower. */
+struct collector {
 	int64_t change;
 } __attribute__((aligned(2 * LINE)));
 
-static struct gauge gauges[GAUGES];
+static struct collector collectors[COLLECTORS];
 static struct {
 	int64_t live, peak, dirty;
 } sums __attribute__((aligned(2 * LINE)));
 
-/* Since the last usage_new_period, and between the two last. Threads that change
- * these at once may lose a change: they are estimates. */
-struct course {
+static struct {
+	size_t most; /* 0: no limit */
+	size_t reserved;
+} limit;
+
+/* Since the last usage_new_period, and between the two last. Threads that
+ * change these at once may lose a change: they are estimates. */
+struct period {
 	int64_t high; /* of live */
 	int64_t low; /* since it was so high */
-	int64_t swing;
+	int64_t rebound;
 };
-static struct course now, before;
-
-static inline int64_t load(const int64_t *number)
-{
-	return __atomic_load_n(number, __ATOMIC_RELAXED);
-}
-
-static inline void store(int64_t *number, int64_t value)
-{
-	__atomic_store_n(number, value, __ATOMIC_RELAXED);
-}
+static struct period now, before;
 
 static inline int64_t larger(int64_t a, int64_t b)
 {
@@ -55,33 +52,30 @@ static inline int64_t smaller(int64_t a, int64_t b)
 
 static void raise_peak(int64_t live)
 {
-	int64_t peak = load(&sums.peak);
+	int64_t was, next;
 
-	while (live > peak &&
-	       !__atomic_compare_exchange_n(&sums.peak, &peak, live, true,
-					    __ATOMIC_RELAXED, __ATOMIC_RELAXED))
-		;
+	atom_update(&sums.peak, was, next, was < live && (next = live, true));
 }
 
 static void follow(int64_t live)
 {
-	int64_t high = load(&now.high), low = load(&now.low);
+	int64_t high = atom_load(&now.high), low = atom_load(&now.low);
 
-	if (smaller(live, high) - low > load(&now.swing))
-		store(&now.swing, smaller(live, high) - low);
+	if (smaller(live, high) - low > atom_load(&now.rebound))
+		atom_store(&now.rebound, smaller(live, high) - low);
 	if (live > high)
-		store(&now.high, live);
+		atom_store(&now.high, live);
 	if (live > high || live < low)
-		store(&now.low, live);
+		atom_store(&now.low, live);
 }
 
 static void sums_add(int64_t live, int64_t dirty)
 {
 	if (dirty)
-		__atomic_fetch_add(&sums.dirty, dirty, __ATOMIC_RELAXED);
+		atom_add(&sums.dirty, dirty);
 	if (!live)
 		return;
-	live = __atomic_add_fetch(&sums.live, live, __ATOMIC_RELAXED);
+	live += atom_add(&sums.live, live);
 	raise_peak(live);
 	follow(live);
 }
@@ -103,88 +97,118 @@ static inline bool is_large(int64_t change)
 	return change >= STEP || change <= -STEP;
 }
 
-static void flush(struct gauge *gauge)
+static void flush(struct collector *collector)
 {
-	int64_t word = __atomic_exchange_n(&gauge->change, 0, __ATOMIC_RELAXED);
+	int64_t word = atom_exchange(&collector->change, 0);
 
 	sums_add(live_of(word), dirty_of(word));
 }
 
 void usage_add(unsigned cpu, int64_t live, int64_t dirty)
 {
-	struct gauge *gauge = &gauges[cpu % GAUGES];
+	struct collector *collector = &collectors[cpu % COLLECTORS];
 	int64_t word;
 
 	if (is_large(live) || is_large(dirty)) {
 		sums_add(live, dirty);
 		return;
 	}
-	word = __atomic_add_fetch(&gauge->change, live * LIVE_UNIT + dirty,
-				  __ATOMIC_RELAXED);
+	word = live * LIVE_UNIT + dirty;
+	word += atom_add(&collector->change, word);
 	if (is_large(live_of(word)) || is_large(dirty_of(word)))
-		flush(gauge);
+		flush(collector);
 }
 
 /* How many frames may be dirty when so many are live. */
-static int64_t bound(int64_t live)
+static int64_t retain_limit(int64_t live)
 {
-	int64_t high = larger(load(&now.high), load(&before.high));
-	int64_t swing = larger(load(&now.swing), load(&before.swing));
+	int64_t high = larger(atom_load(&now.high), atom_load(&before.high));
+	int64_t rebound =
+		larger(atom_load(&now.rebound), atom_load(&before.rebound));
 	int64_t little =
 		smaller(larger(high / LITTLE_PART, LITTLE_MIN), LITTLE_MAX);
 
-	return little + larger(smaller(swing, high - live), 0);
+	return little + larger(smaller(rebound, high - live), 0);
 }
 
-/* Beside others that are given back instead; as long as that succeeds. */
+/* Other frames are given back instead, as long as that succeeds. */
 bool usage_retains(size_t count)
 {
-	int64_t most = bound(load(&sums.live) - (int64_t)count);
+	int64_t most = retain_limit(atom_load(&sums.live) - (int64_t)count);
 
-	return (int64_t)count <= most && load(&sums.dirty) <= 2 * most;
+	return (int64_t)count <= most && atom_load(&sums.dirty) <= 2 * most;
 }
 
 size_t usage_excess(void)
 {
-	int64_t excess = load(&sums.dirty) - bound(load(&sums.live));
+	int64_t excess =
+		atom_load(&sums.dirty) - retain_limit(atom_load(&sums.live));
 
 	return excess > 0 ? (size_t)excess : 0;
 }
 
 bool usage_any_dirty(void)
 {
-	int64_t dirty = load(&sums.dirty);
+	int64_t dirty = atom_load(&sums.dirty);
 
-	for (size_t i = 0; i < GAUGES; i++)
-		dirty += dirty_of(load(&gauges[i].change));
+	for (size_t i = 0; i < COLLECTORS; i++)
+		dirty += dirty_of(atom_load(&collectors[i].change));
 	return dirty > 0;
 }
 
 void usage_new_period(void)
 {
-	int64_t live = load(&sums.live);
+	int64_t live = atom_load(&sums.live);
 
-	store(&before.high, load(&now.high));
-	store(&before.swing, load(&now.swing));
-	store(&now.swing, 0);
-	store(&now.high, live);
-	store(&now.low, live);
+	atom_store(&before.high, atom_load(&now.high));
+	atom_store(&before.rebound, atom_load(&now.rebound));
+	atom_store(&now.rebound, 0);
+	atom_store(&now.high, live);
+	atom_store(&now.low, live);
 }
 
 size_t usage_peak(size_t live_now)
 {
-	for (size_t i = 0; i < GAUGES; i++)
-		flush(&gauges[i]);
+	for (size_t i = 0; i < COLLECTORS; i++)
+		flush(&collectors[i]);
 	raise_peak((int64_t)live_now);
-	return (size_t)load(&sums.peak);
+	return (size_t)atom_load(&sums.peak);
+}
+
+void usage_limit(size_t most)
+{
+	limit.most = most;
+}
+
+bool usage_reserve(size_t count, size_t replaced)
+{
+	size_t was, next;
+
+	return !limit.most ||
+	       atom_update(&limit.reserved, was, next,
+			   was + count - replaced <= limit.most &&
+				   (next = was + count, true));
+}
+
+void usage_force(size_t count)
+{
+	if (limit.most)
+		atom_add(&limit.reserved, count);
+}
+
+void usage_release(size_t count)
+{
+	if (limit.most)
+		atom_add(&limit.reserved, -count);
 }
 
 void usage_reset(size_t live, size_t dirty)
 {
-	for (size_t i = 0; i < GAUGES; i++)
-		if (gauges[i].change)
-			gauges[i].change = 0;
+	for (size_t i = 0; i < COLLECTORS; i++)
+		if (collectors[i].change)
+			collectors[i].change = 0;
 	sums.live = sums.peak = (int64_t)live;
 	sums.dirty = (int64_t)dirty;
-	now = before = (struct course){ (int64_t)live, (int64_t)live, 0 };
+	limit.reserved = live;
+	now = before = (struct period){ (int64_t)live, (int64_t)live, 0 };
 }

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The main heap: what brk moves the end of, in the arena's window
- * (arena_heap_zone). It grows by getting the frames behind it and shrinks by
- * freeing them; what was freed reads as zero when the heap comes back to it.
+ * The main heap: what brk moves the end of, in the arena's heap zone. The heap
+ * grows by getting the frames behind it and shrinks by freeing them; what was
+ * freed reads as zero when the heap comes back to it.
  *
  * The kernel's own break stays where it is. So either all calls of brk in a
  * process come here, from its first one on, or none does.
@@ -15,11 +15,20 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /*
- * Moves the break to `addr`: its new place, or as for the kernel's call the
- * old one, when `addr` lies outside the window (0 does), the frames behind are
- * taken, memory is refused, or RLIMIT_DATA is reached.
+ * Move the break to `addr`: returns its new place, or as the kernel's call the
+ * old one, when `addr` lies outside the heap zone (0 does), the frames behind
+ * are taken, memory is refused, or RLIMIT_DATA is reached.
  */
 uintptr_t brk_move(uintptr_t addr);
+
+/* Why the heap stays with the kernel, NULL if it need not. `wanted`: by the
+ * settings. Before the first call of brk_call. */
+const char *brk_refused(bool wanted);
+
+/* brk, in the place of libc's, which sbrk calls as well: never by symbol
+ * alone. */
+int brk_call(void *addr);

@@ -7,20 +7,16 @@
  * be there; should it fail to start nevertheless, a second report follows at
  * the real end.
  */
-#include "preload/sys/sys.h"
+#include "preload/calls/calls.h"
+#include "preload/calls/next.h"
 #include "preload/report/report.h"
-#include "preload/report/stats.h"
 
-#include <dlfcn.h>
-#include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#define EXPORT __attribute__((visibility("default")))
 
 /* ------------------------------------------------------------------------ */
 /* Whether it will start                                                     */
@@ -65,42 +61,6 @@ static bool in_path(const char *file)
 /* ------------------------------------------------------------------------ */
 /* libc's own                                                                */
 
-typedef int exec_fn(const char *, char *const *);
-typedef int exec_env_fn(const char *, char *const *, char *const *);
-typedef int exec_fd_fn(int, char *const *, char *const *);
-typedef int exec_at_fn(int, const char *, char *const *, char *const *, int);
-
-static struct {
-	exec_env_fn *execve;
-	exec_at_fn *execveat;
-	exec_fd_fn *fexecve;
-	exec_fn *execvp;
-	exec_env_fn *execvpe;
-} next;
-
-/* Before the program can fork: a child of a thread must not search. */
-static __attribute__((constructor)) void find_next(void)
-{
-	*(void **)&next.execve = dlsym(RTLD_NEXT, "execve");
-	*(void **)&next.execveat = dlsym(RTLD_NEXT, "execveat");
-	*(void **)&next.fexecve = dlsym(RTLD_NEXT, "fexecve");
-	*(void **)&next.execvp = dlsym(RTLD_NEXT, "execvp");
-	*(void **)&next.execvpe = dlsym(RTLD_NEXT, "execvpe");
-}
-
-/* Another library's constructor may come first, and start a program. */
-static void know_next(void)
-{
-	if (!next.execve)
-		find_next();
-}
-
-static int no_such_call(void)
-{
-	errno = ENOSYS;
-	return -1;
-}
-
 /* What an exec that came back returns. */
 static int came_back(bool reported, int result)
 {
@@ -114,9 +74,7 @@ EXPORT int execve(const char *path, char *const argv[], char *const envp[])
 	bool reported = stats_on && is_executable(AT_FDCWD, path) &&
 			report_before_exec();
 
-	know_next();
-	return came_back(reported, next.execve ? next.execve(path, argv, envp)
-					       : no_such_call());
+	return came_back(reported, next()->execve(path, argv, envp));
 }
 
 EXPORT int execv(const char *path, char *const argv[])
@@ -131,11 +89,8 @@ EXPORT int execveat(int dir, const char *path, char *const argv[],
 			(flags & AT_EMPTY_PATH || is_executable(dir, path)) &&
 			report_before_exec();
 
-	know_next();
 	return came_back(reported,
-			 next.execveat
-				 ? next.execveat(dir, path, argv, envp, flags)
-				 : no_such_call());
+			 next()->execveat(dir, path, argv, envp, flags));
 }
 
 EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
@@ -143,27 +98,21 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 	bool reported = stats_on && sys_fcntl(fd, F_GETFD, 0) >= 0 &&
 			report_before_exec();
 
-	know_next();
-	return came_back(reported, next.fexecve ? next.fexecve(fd, argv, envp)
-						: no_such_call());
+	return came_back(reported, next()->fexecve(fd, argv, envp));
 }
 
 EXPORT int execvp(const char *file, char *const argv[])
 {
 	bool reported = stats_on && in_path(file) && report_before_exec();
 
-	know_next();
-	return came_back(reported, next.execvp ? next.execvp(file, argv)
-					       : no_such_call());
+	return came_back(reported, next()->execvp(file, argv));
 }
 
 EXPORT int execvpe(const char *file, char *const argv[], char *const envp[])
 {
 	bool reported = stats_on && in_path(file) && report_before_exec();
 
-	know_next();
-	return came_back(reported, next.execvpe ? next.execvpe(file, argv, envp)
-						: no_such_call());
+	return came_back(reported, next()->execvpe(file, argv, envp));
 }
 
 /* ------------------------------------------------------------------------ */

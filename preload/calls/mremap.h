@@ -2,37 +2,27 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * mremap of memory of the arena, or onto it. Grows in place when the frames
- * behind are free; else the contents move to other frames, by copying or, for
- * long regions, by moving the page tables. What the program has altered, and
- * all that names a new address, is left to the kernel, piece by piece where it
- * keeps apart what to the program is one; where that takes a mapping of ours
- * away, a fresh one takes its place at once.
- *
- * Who may run beside whom, units and results are as in arena.h.
+ * mremap of memory of the arena, or onto it; the exported function is in
+ * mmap.c. Threads, units and results are as in arena.h.
  */
 #pragma once
 
 #include "preload/reason.h"
+#include "preload/sys/pages.h"
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
-struct move {
-	uintptr_t old;
-	size_t old_len;
+/* The arguments of a call, lengths in whole pages. */
+struct mremap_call {
+	struct region old;
 	size_t new_len;
 	int flags;
-	uintptr_t fixed; /* with MREMAP_FIXED or _DONTUNMAP */
-	size_t page;
+	uintptr_t to; /* with MREMAP_FIXED or _DONTUNMAP */
 	size_t max; /* longer regions are not served */
-	bool own; /* `fixed` has just been had for it: whoever did undoes that */
+	bool own; /* `to` was just served for this: the caller undoes that */
 };
 
 /* Whether the arena is concerned at all; if not, the kernel alone is. */
-int move_concerns_arena(const struct move *move);
+bool mremap_concerns_arena(const struct mremap_call *call);
 
-/* The new address or -errno. *why is REASON_NONE when the arena did it, else
- * why the kernel had to. */
-long move_region(const struct move *move, enum reason *why);
+/* Returns the new address or -errno. *why is REASON_NONE when the arena did it,
+ * else why the kernel had to. */
+long mremap_region(const struct mremap_call *call, enum reason *why);

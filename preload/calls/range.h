@@ -3,36 +3,37 @@
 
 /*
  * System calls that change, lock or ask about a range of addresses. The kernel
- * carries them out; what is ours of the range is marked first if the call
- * changes it, and free memory of the arena is left out: to the program, there
- * is nothing.
+ * carries them out; frames of the arena are marked first if the call changes
+ * them, and free memory of the arena is left out: to the program, nothing is
+ * mapped there.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
 
 /* What free memory of the arena does to a call: ends it, makes it fail in the
- * end, or only if there is nothing else. */
-enum alter_holes { HOLES_END, HOLES_FAIL, HOLES_PASS };
+ * end, or makes it fail only if there is nothing else. */
+enum range_holes { HOLES_END, HOLES_FAIL, HOLES_PASS };
 
-struct alter {
+struct range_call {
 	long number; /* of the system call: (addr, len, args...) */
 	long args[4];
-	uintptr_t addr;
+	const void *addr;
 	size_t len;
 	bool alters;
-	enum alter_holes holes;
+	enum range_holes holes;
 	int hole_error; /* positive errno */
 };
 
-/* What the kernel returned: 0 or -errno. */
-long alter_range(const struct alter *alter);
+/* Returns what the kernel returned: 0 or -errno. */
+long range_call(const struct range_call *call);
 
-/* Whether some of the range is a hole that only we know of. */
-bool alter_meets_hole(const struct alter *alter);
+/* The same as libc's function: 0, or -1 and errno. */
+int range_result(const struct range_call *call);
 
-/* Whether this advice changes more than contents, and what holes do to it. */
-bool alter_by_advice(int advice);
-enum alter_holes alter_holes(int advice);
+/* Whether some of the range is free memory of the arena. */
+bool range_meets_hole(const struct range_call *call);
+
+/* Whether this advice of madvise changes more than contents. */
+bool range_advice_alters(int advice);

@@ -87,7 +87,6 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 
 static atomic_int walks; /* in progress */
 static atomic_bool paused; /* a fork is in progress */
-static bool unsafe; /* a thread that the child lacks may hold a lock */
 
 static size_t guarded_walk(uintptr_t *frames)
 {
@@ -128,7 +127,6 @@ static void before_fork(void)
 	atomic_store(&paused, true);
 	while (atomic_load(&walks) > 0 && tries-- > 0)
 		sys_ppoll(NULL, 0, &wait);
-	unsafe = atomic_load(&walks) > 0;
 }
 
 static void after_fork_parent(void)
@@ -136,18 +134,15 @@ static void after_fork_parent(void)
 	atomic_store(&paused, false);
 }
 
-static void after_fork_child(void)
-{
-	atomic_store(&walks, 0);
-	atomic_store(&paused, unsafe);
-	profile_forget();
-}
-
 /* ------------------------------------------------------------------------ */
 /* Starting                                                                  */
 
-void profile_forget(void)
+/* Where a walk was under way, a thread that is gone may hold a lock of
+ * libunwind's: this child walks no more. */
+void profile_forked(void)
 {
+	atomic_store(&paused, atomic_load(&walks) > 0);
+	atomic_store(&walks, 0);
 	if (!sites)
 		return;
 	sys_madvise(sites, SITES * sizeof(struct site), MADV_DONTNEED);
@@ -190,8 +185,7 @@ void profile_start(void)
 		why_not = map_sites();
 	if (!why_not) {
 		symbolize_start();
-		pthread_atfork(before_fork, after_fork_parent,
-			       after_fork_child);
+		pthread_atfork(before_fork, after_fork_parent, NULL);
 	}
 	busy = false;
 	if (why_not)

@@ -42,9 +42,8 @@ static inline void profile_record(bool served, size_t bytes)
 		profile_add(served, bytes);
 }
 
-/* Forget all sites, with no other thread at work. A child of fork does so by
- * itself; a child of a raw clone has to call it. */
-void profile_forget(void);
+/* Forget all sites: in a child of fork. */
+void profile_forked(void);
 
 /*
  * Print the `top` sites by bytes, of served and of passed requests: as text

@@ -5,6 +5,9 @@
 
 #include "preload/hook/hook.h"
 #include "preload/report/fields.h"
+#include "preload/sys/atomic.h"
+#include "preload/sys/process.h"
+#include "preload/sys/sandbox.h"
 #include "preload/sys/sys.h"
 
 #include <fcntl.h>
@@ -46,6 +49,9 @@ static struct draft last; /* also for messages before the first report */
  * signal handler that finds it at work sets `demanded`, and the writing thread
  * reports once more. */
 static bool writing, demanded;
+
+/* One report at the end, by the thread that ends the process. */
+static bool reported;
 
 static bool is_target(int fd)
 {
@@ -138,13 +144,12 @@ void report_open(const struct config *settings)
 void report_forked(void)
 {
 	target.inherited = true;
-	writing = demanded = false;
+	writing = demanded = reported = false;
 	if (!config()->stats_file[0] && target.fd != STDERR_FILENO &&
 	    is_target(target.fd)) {
 		sys_close(target.fd);
 		target.fd = STDERR_FILENO;
 	}
-	arena_forked();
 }
 
 /* Return the descriptor to write to, -1 for none. Set *opened if the caller has
@@ -241,9 +246,9 @@ static bool write_report(struct draft *draft, const char *trigger)
 /* A child of fork that has counted nothing owes no report. */
 static bool owes_report(void)
 {
-	enum stats_owner owner = stats_owner();
+	enum process_kind kind = process_kind();
 
-	return owner == STATS_OURS || (owner == STATS_CHILD && stats_any());
+	return kind == PROCESS_FIRST || (kind == PROCESS_CHILD && stats_any());
 }
 
 /* Whether a report is wanted at the end, and not only while the program runs. */
@@ -254,19 +259,20 @@ static bool is_wanted_last(void)
 
 void report_last(const char *trigger)
 {
-	if (is_wanted_last() && owes_report() && stats_claim_report())
+	if (is_wanted_last() && owes_report() &&
+	    !atom_exchange(&reported, true))
 		write_report(&last, trigger);
 }
 
 bool report_before_exec(void)
 {
-	return is_wanted_last() && stats_owner() == STATS_OURS &&
-	       stats_claim_report() && write_report(&last, "exec");
+	return is_wanted_last() && process_kind() == PROCESS_FIRST &&
+	       !atom_exchange(&reported, true) && write_report(&last, "exec");
 }
 
 void report_again(void)
 {
-	stats_unclaim_report();
+	atom_store_release(&reported, false);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -276,16 +282,16 @@ void report_now(const char *trigger)
 {
 	static struct draft running;
 
-	if (!stats_on || stats_owner() == STATS_PARENT)
+	if (!stats_on || process_kind() == PROCESS_BORROWED)
 		return;
-	if (__atomic_exchange_n(&writing, true, __ATOMIC_ACQUIRE)) {
-		__atomic_store_n(&demanded, true, __ATOMIC_RELEASE);
+	if (atom_exchange(&writing, true)) {
+		atom_store_release(&demanded, true);
 		return;
 	}
 	write_report(&running, trigger);
-	while (__atomic_exchange_n(&demanded, false, __ATOMIC_ACQUIRE))
+	while (atom_exchange(&demanded, false))
 		write_report(&running, "demand");
-	__atomic_store_n(&writing, false, __ATOMIC_RELEASE);
+	atom_store_release(&writing, false);
 }
 
 static void demand(int number)

@@ -45,8 +45,7 @@ void report_on_signal(int number);
  * or "" when none is wanted. `state` is a constant text. */
 void report_background(const char *state);
 
-/* Prepare for reports in a child of fork, whose counters have just become
- * zero. */
+/* Prepare for reports in a child of fork: it owes none for its parent. */
 void report_forked(void);
 
 /* Print the settings and hooks in effect to stderr. */

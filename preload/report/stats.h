@@ -47,8 +47,8 @@ extern bool stats_on;
 /* Start to count, from zero. Call once. */
 void stats_start(void);
 
-/* Have `inherit` called in a child of fork when its counters are zero. */
-void stats_on_fork(void (*inherit)(void));
+/* Count from zero again: in a child of fork. */
+void stats_forked(void);
 
 void stats_add(unsigned stat, uint64_t n);
 
@@ -56,19 +56,6 @@ static inline void stats_count(unsigned stat, uint64_t n)
 {
 	if (__builtin_expect(stats_on, 0))
 		stats_add(stat, n);
-}
-
-/*
- * Find out whether this process is a child of fork in which no fork handler has
- * run. Called at the start of each call that allocates or frees, when the call
- * holds no frames yet, and not only at the first event that it counts.
- */
-void stats_notice_fork(void);
-
-static inline void stats_enter(void)
-{
-	if (__builtin_expect(stats_on, 0))
-		stats_notice_fork();
 }
 
 /* Count a request for `len` bytes that was served, or passed for a reason, in
@@ -83,23 +70,3 @@ unsigned stats_size(size_t pages);
 /* Return whether anything was counted. */
 bool stats_any(void);
 uint64_t stats_sum(unsigned stat);
-
-/*
- * The process that the counters belong to. In a child of fork that has not
- * counted yet, stats_owner makes them the child's, from zero.
- */
-enum stats_owner {
-	STATS_OURS, /* this process, which is no child of fork */
-	STATS_CHILD, /* this process, a child of fork */
-	STATS_PARENT, /* the parent: this is a child of vfork */
-};
-enum stats_owner stats_owner(void);
-
-/* Start from zero in a child of fork, as early as possible. Where the kernel can
- * clear a page on fork, the child would find out by itself. */
-void stats_forked(void);
-
-/* Return true once in a process, to the thread that may write its report. */
-bool stats_claim_report(void);
-/* Let another report follow, because the process goes on after all. */
-void stats_unclaim_report(void);

@@ -3,12 +3,15 @@
 
 #include "preload/sys/personality.h"
 
+#include "preload/sys/atomic.h"
+#include "preload/sys/sandbox.h"
 #include "preload/sys/sys.h"
 
 #include <elf.h>
 #include <link.h>
 #include <stdint.h>
 #include <sys/auxv.h>
+#include <sys/mman.h>
 #include <sys/personality.h>
 
 #define ASK 0xffffffff
@@ -39,10 +42,16 @@ bool personality_places_heap(void)
 void personality_changed(unsigned long persona)
 {
 	if (persona != ASK && persona & READ_IMPLIES_EXEC)
-		__atomic_store_n(&executes, true, __ATOMIC_RELAXED);
+		atom_store(&executes, true);
 }
 
 bool personality_executes(void)
 {
-	return __atomic_load_n(&executes, __ATOMIC_RELAXED);
+	return atom_load(&executes);
+}
+
+int personality_protection(int prot)
+{
+	return prot & PROT_READ && personality_executes() ? prot | PROT_EXEC :
+							    prot;
 }

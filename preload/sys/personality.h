@@ -16,9 +16,10 @@
  * known, and false, in a sandbox. */
 bool personality_places_heap(void);
 
-/* The program has set this personality. */
+/* Note that the program has set this personality. */
 void personality_changed(unsigned long persona);
 
-/* Whether memory that it maps now to read has to be executable as well, where
- * the same was not so at the start. */
+/* Whether memory that the program maps now to read is executable as well, where
+ * the same was not so at the start; and the protection that it gets. */
 bool personality_executes(void);
+int personality_protection(int prot);

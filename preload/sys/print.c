@@ -2,6 +2,7 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 #include "preload/sys/print.h"
+#include "preload/sys/sandbox.h"
 #include "preload/sys/sys.h"
 
 #include <errno.h>

@@ -3,6 +3,9 @@
 
 #include "preload/sys/sys.h"
 
+#include "preload/sys/atomic.h"
+#include "preload/sys/sandbox.h"
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -22,8 +25,12 @@ long sys_result(long result)
 
 size_t sys_page_size(void)
 {
+	static size_t size;
+
 	/* The loader's copy of the auxiliary vector: no system call. */
-	return getauxval(AT_PAGESZ);
+	if (!atom_load(&size))
+		atom_store(&size, getauxval(AT_PAGESZ));
+	return atom_load(&size);
 }
 
 /* Each thread is a folder in /proc/self/task, each folder a link to it. */
@@ -104,22 +111,12 @@ void *sys_wiped_page(void)
 	return NULL;
 }
 
-static bool in_sandbox;
-
-void sandbox_entered(void)
-{
-	__atomic_store_n(&in_sandbox, true, __ATOMIC_RELAXED);
-}
-
-bool sandboxed(void)
-{
-	return __atomic_load_n(&in_sandbox, __ATOMIC_RELAXED);
-}
-
 void sys_yield(unsigned tries)
 {
 	struct timespec pause = { 0, 100000 };
 
+	if (sandboxed())
+		return;
 	if (tries < 1000)
 		sys_call(SYS_sched_yield, 0, 0, 0, 0, 0, 0);
 	else

@@ -64,13 +64,8 @@ unsigned sys_cpu(void);
 void sys_clock_start(void);
 uint64_t sys_clock_ms(void);
 
-/* From now on the process is in a sandbox, or may be: it may be killed for a
- * system call that libc's allocator does not make. */
-void sandbox_entered(void);
-bool sandboxed(void);
-
-/* Lets other threads run: at first others of this processor, after a thousand
- * tries for 100 us. */
+/* Let other threads run: at first others of this processor, after a thousand
+ * tries for 100 us. In a sandbox return at once. */
 void sys_yield(unsigned tries);
 
 /* Memory */
@@ -103,8 +98,8 @@ static inline long sys_madvise(void *addr, size_t len, int advice)
 	return sys_call(SYS_madvise, (long)addr, (long)len, advice, 0, 0, 0);
 }
 
-/* A page of zeroes that a child of fork finds zeroed again, however it was
- * forked; NULL where there is none (Linux 4.14). */
+/* Return a page of zeros that the kernel clears in a child of fork, however it
+ * was forked; NULL where the kernel has no such pages (before Linux 4.14). */
 void *sys_wiped_page(void);
 
 static inline long sys_mprotect(void *addr, size_t len, int prot)
@@ -112,61 +107,14 @@ static inline long sys_mprotect(void *addr, size_t len, int prot)
 	return sys_call(SYS_mprotect, (long)addr, (long)len, prot, 0, 0, 0);
 }
 
-static inline long sys_pkey_mprotect(void *addr, size_t len, int prot, int pkey)
-{
-	return sys_call(SYS_pkey_mprotect, (long)addr, (long)len, prot, pkey, 0,
-			0);
-}
-
-/* The new break, or the old one when it could not be moved: never -errno. */
-static inline long sys_brk(void *addr)
-{
-	return sys_call(SYS_brk, (long)addr, 0, 0, 0, 0, 0);
-}
-
 static inline long sys_mincore(void *addr, size_t len, unsigned char *vec)
 {
 	return sys_call(SYS_mincore, (long)addr, (long)len, (long)vec, 0, 0, 0);
 }
 
-static inline long sys_mlock(const void *addr, size_t len)
-{
-	return sys_call(SYS_mlock, (long)addr, (long)len, 0, 0, 0, 0);
-}
-
-static inline long sys_mlock2(const void *addr, size_t len, unsigned flags)
-{
-	return sys_call(SYS_mlock2, (long)addr, (long)len, flags, 0, 0, 0);
-}
-
 static inline long sys_munlock(const void *addr, size_t len)
 {
 	return sys_call(SYS_munlock, (long)addr, (long)len, 0, 0, 0, 0);
-}
-
-static inline long sys_mlockall(int flags)
-{
-	return sys_call(SYS_mlockall, flags, 0, 0, 0, 0, 0);
-}
-
-static inline long sys_mbind(void *addr, unsigned long len, int mode,
-			     const unsigned long *nodes, unsigned long max,
-			     unsigned flags)
-{
-	return sys_call(SYS_mbind, (long)addr, (long)len, mode, (long)nodes,
-			(long)max, flags);
-}
-
-static inline long sys_msync(void *addr, size_t len, int flags)
-{
-	return sys_call(SYS_msync, (long)addr, (long)len, flags, 0, 0, 0);
-}
-
-static inline long sys_remap_file_pages(void *addr, size_t len, int prot,
-					size_t page, int flags)
-{
-	return sys_call(SYS_remap_file_pages, (long)addr, (long)len, prot,
-			(long)page, flags, 0);
 }
 
 static inline long sys_prctl(int option, unsigned long a, unsigned long b,
@@ -196,11 +144,6 @@ static inline long sys_read(int fd, void *buf, size_t len)
 	return sys_call(SYS_read, fd, (long)buf, (long)len, 0, 0, 0);
 }
 
-static inline long sys_pread(int fd, void *buf, size_t len, off_t offset)
-{
-	return sys_call(SYS_pread64, fd, (long)buf, (long)len, offset, 0, 0);
-}
-
 static inline long sys_write(int fd, const void *buf, size_t len)
 {
 	return sys_call(SYS_write, fd, (long)buf, (long)len, 0, 0, 0);
@@ -214,11 +157,6 @@ static inline long sys_close(int fd)
 static inline long sys_fstat(int fd, struct stat *st)
 {
 	return sys_call(SYS_fstat, fd, (long)st, 0, 0, 0, 0);
-}
-
-static inline long sys_ftruncate(int fd, off_t len)
-{
-	return sys_call(SYS_ftruncate, fd, len, 0, 0, 0, 0);
 }
 
 static inline long sys_fcntl(int fd, int command, long arg)

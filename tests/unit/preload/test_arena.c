@@ -5,15 +5,9 @@
  * The arena on a kernel that refuses at will. One arena of a few trees serves
  * all tests; each leaves it with nothing in use, and counted right.
  */
-#include "preload/arena/arena.h"
-#include "preload/arena/usage.h"
-#include "preload/sys/sys.h"
+#include "tests/unit/preload/arena.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "preload/arena/usage.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -22,13 +16,9 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 
-#define PAGE 4096u
-#define TREE LLFREE_ALIGN
 #define TREES 4u
 #define DECAY 1000u /* milliseconds */
-#define RW (PROT_READ | PROT_WRITE)
 
 /* What the kernel refuses at the moment, with ENOMEM; some kernels have then
  * taken away what was to be mapped over. */
@@ -39,8 +29,8 @@ static struct {
 static size_t fresh_mappings, all_mappings; /* asked for */
 
 /* Called once, in the midst of the next call. */
-static void (*in_mmap)(void), (*in_give_way)(void);
-static size_t ways_given;
+static void (*in_mmap)(void), (*in_yield)(void);
+static size_t yields;
 
 static void call_once(void (**what)(void))
 {
@@ -51,11 +41,11 @@ static void call_once(void (**what)(void))
 		function();
 }
 
-static void fake_give_way(unsigned tries)
+static void fake_yield(unsigned tries)
 {
 	(void)tries;
-	ways_given++;
-	call_once(&in_give_way);
+	yields++;
+	call_once(&in_yield);
 }
 
 static long fake_mmap(void *addr, size_t len, int prot, int flags, int fd,
@@ -110,51 +100,33 @@ static bool fake_alone(void)
 	return false;
 }
 
-static const struct arena_os kernel = {
-	.mmap = fake_mmap,
-	.munmap = fake_munmap,
-	.mprotect = sys_mprotect,
-	.mremap = fake_mremap,
-	.madvise = fake_madvise,
-	.munlock = sys_munlock,
-	.mincore = fake_mincore,
-	.cpu = fake_cpu,
-	.alone = fake_alone,
-	.yield = fake_give_way,
-};
-
 static int start(void **state)
 {
-	struct arena_options options = {
+	static struct arena_os kernel;
+	static const struct arena_options fixed = {
 		.bytes = TREES * TREE,
 		.page = PAGE,
 		.cores = 1,
 		.decay = DECAY,
-		.hint = getauxval(AT_RANDOM),
 	};
+	static struct arena_options options;
 
 	(void)state;
-	assert_true(arena_start_once());
-	assert_false(arena_start_once());
-	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
-	assert_int_equal(arena_range.bytes, TREES * TREE);
-	assert_int_equal(arena_range.base % TREE, 0);
+	kernel = real_kernel();
+	kernel.mmap = fake_mmap;
+	kernel.munmap = fake_munmap;
+	kernel.mremap = fake_mremap;
+	kernel.madvise = fake_madvise;
+	kernel.mincore = fake_mincore;
+	kernel.cpu = fake_cpu;
+	kernel.alone = fake_alone;
+	kernel.yield = fake_yield;
+	options = fixed;
+	options.hint = getauxval(AT_RANDOM);
+	start_arena(&kernel, &options);
+	assert_int_equal(arena_bounds.len, TREES * TREE);
+	assert_int_equal(arena_bounds.start % TREE, 0);
 	return 0;
-}
-
-static char *get(size_t len)
-{
-	void *addr;
-
-	assert_int_equal(arena_get(len, false, &addr), REASON_NONE);
-	return addr;
-}
-
-static void put(char *addr, size_t len)
-{
-	struct arena_tally tally = { 0, 0 };
-
-	assert_int_equal(arena_unmap((uintptr_t)addr, len, &tally), 0);
 }
 
 static int nothing_in_use(void **state)
@@ -202,11 +174,11 @@ static void interrupted_tree(void **state)
 {
 	(void)state;
 	in_mmap = refused_at_once;
-	ways_given = 0;
+	yields = 0;
 	refuse.mmap = true; /* it stays as it is for the next test */
 	refused_at_once();
 	assert_null(in_mmap);
-	assert_in_range(ways_given, 1, 100);
+	assert_in_range(yields, 1, 100);
 }
 
 static sem_t is_late, is_there;
@@ -226,7 +198,7 @@ static void *come_late(void *arg)
 
 static void start_late_thread(void)
 {
-	in_give_way = wait_until_there;
+	in_yield = wait_until_there;
 	assert_int_equal(pthread_create(&late_thread, NULL, come_late, NULL),
 			 0);
 	sem_wait(&is_late);
@@ -279,7 +251,7 @@ static void trees_of_others(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < TREES - 1; i++) {
-		long at = sys_mmap((char *)arena_range.base + i * TREE + PAGE,
+		long at = sys_mmap((char *)arena_bounds.start + i * TREE + PAGE,
 				   PAGE, RW,
 				   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1,
 				   0);
@@ -293,7 +265,7 @@ static void trees_of_others(void **state)
 	count = get_all(all, TREES * TREE / HUGE);
 	assert_int_equal(count, TREE / HUGE);
 	for (size_t i = 0; i < count; i++) {
-		assert_true((uintptr_t)all[i] >= arena_range.base + 3 * TREE);
+		assert_true((uintptr_t)all[i] >= arena_bounds.start + 3 * TREE);
 		put(all[i], HUGE);
 	}
 	for (size_t i = 0; i < TREES - 1; i++) {
@@ -363,11 +335,11 @@ static void no_fresh_mapping(void **state)
 
 	(void)state;
 	memset(p, 'k', 10 * PAGE);
-	arena_alter((uintptr_t)p, 10 * PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(p, 10 * PAGE), REMAP_BEFORE_USE);
 	refuse.mmap = refuse.munmap = true;
-	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally), -ENOMEM);
+	assert_int_equal(arena_unmap(at(p, 10 * PAGE), &tally), -ENOMEM);
 	assert_int_equal(tally.ours, 0);
-	assert_true(arena_is_live((uintptr_t)p, 10 * PAGE, 0));
+	assert_true(arena_is_live(at(p, 10 * PAGE)));
 	assert_true(is_filled(p, 10 * PAGE, 'k'));
 	refuse.mmap = refuse.munmap = false;
 	put(p, 10 * PAGE);
@@ -382,9 +354,9 @@ static void no_mapping_at_all(void **state)
 
 	(void)state;
 	memset(p, 'k', 10 * PAGE);
-	arena_alter((uintptr_t)p, 10 * PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(p, 10 * PAGE), REMAP_BEFORE_USE);
 	refuse.mmap = true;
-	assert_int_equal(arena_unmap((uintptr_t)p, 10 * PAGE, &tally), 0);
+	assert_int_equal(arena_unmap(at(p, 10 * PAGE), &tally), 0);
 	assert_int_equal(tally.ours, 10 * PAGE);
 	assert_int_equal(sys_mincore(p, 10 * PAGE, vec), -ENOMEM);
 	refuse.mmap = false;
@@ -400,7 +372,7 @@ static void moved_without_fresh_mapping(void **state)
 
 	(void)state;
 	memset(p, 'm', 10 * PAGE);
-	arena_alter((uintptr_t)p, 10 * PAGE, MARK_REMAP_ON_FREE);
+	arena_remap_later(at(p, 10 * PAGE), REMAP_ON_FREE);
 	refuse.mmap = true;
 	put(p, 10 * PAGE);
 	p = get(10 * PAGE);
@@ -415,7 +387,7 @@ static void neighbours_together(void **state)
 	char *p = get(64 * PAGE), *other = get(PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p + 8 * PAGE, 16 * PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(p + 8 * PAGE, 16 * PAGE), REMAP_BEFORE_USE);
 	fresh_mappings = 0;
 	put(p, 64 * PAGE);
 	assert_int_equal(fresh_mappings, 1);
@@ -433,7 +405,7 @@ static size_t mappings(void)
 	assert_non_null(maps);
 	while (fgets(line, sizeof(line), maps))
 		count += sscanf(line, "%" SCNxPTR "-", &from) == 1 &&
-			 from - arena_range.base < arena_range.bytes;
+			 from - arena_bounds.start < arena_bounds.len;
 	fclose(maps);
 	return count;
 }
@@ -447,14 +419,14 @@ static void take_pieces(char *p[APART])
 	for (size_t i = 0; i < APART; i++)
 		p[i] = get(4 * PAGE);
 	for (size_t i = 0; i < APART; i += 2) {
-		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_REMAP_BEFORE_USE);
+		arena_remap_later(at(p[i], 4 * PAGE), REMAP_BEFORE_USE);
 		madvise(p[i], 4 * PAGE, MADV_DONTFORK);
 		memset(p[i], 'p', 4 * PAGE);
 	}
 	for (size_t i = 1; i < APART; i += 2) {
-		arena_alter((uintptr_t)p[i], 4 * PAGE, MARK_REMAP_ON_FREE);
+		arena_remap_later(at(p[i], 4 * PAGE), REMAP_ON_FREE);
 		put(p[i], 4 * PAGE);
-		assert_true(arena_get_at((uintptr_t)p[i], 4 * PAGE));
+		assert_true(arena_get_at(at(p[i], 4 * PAGE)));
 		memset(p[i], 'p', 4 * PAGE);
 	}
 }
@@ -487,7 +459,7 @@ static void pieces_that_are_counted(void **state)
 	size_t before = mappings();
 
 	(void)state;
-	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(p, PAGE), REMAP_BEFORE_USE);
 	madvise(p, PAGE, MADV_DONTFORK);
 	memset(p + PAGE, 'p', PAGE);
 	put(p, 2 * PAGE);
@@ -501,12 +473,12 @@ static void exact_places(void **state)
 	char *p = get(8 * PAGE);
 
 	(void)state;
-	assert_false(arena_get_at((uintptr_t)p, PAGE));
+	assert_false(arena_get_at(at(p, PAGE)));
 	put(p + 4 * PAGE, 4 * PAGE);
-	assert_true(arena_get_at((uintptr_t)p + 4 * PAGE, 2 * PAGE));
-	assert_true(arena_is_live((uintptr_t)p, 6 * PAGE, 0));
-	assert_false(arena_is_live((uintptr_t)p, 8 * PAGE, 0));
-	assert_false(arena_get_at(arena_range.base + arena_range.bytes, PAGE));
+	assert_true(arena_get_at(at(p + 4 * PAGE, 2 * PAGE)));
+	assert_true(arena_is_live(at(p, 6 * PAGE)));
+	assert_false(arena_is_live(at(p, 8 * PAGE)));
+	assert_false(arena_get_at(region(region_end(arena_bounds), PAGE)));
 	put(p, 8 * PAGE);
 }
 
@@ -517,7 +489,7 @@ static void moved_and_refused(void **state)
 
 	(void)state;
 	memset(p, 'm', 2 * PAGE);
-	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_ON_FREE);
+	arena_remap_later(at(p, PAGE), REMAP_ON_FREE);
 	refuse.mmap = true;
 	put(p, PAGE);
 	refuse.mmap = false;
@@ -531,11 +503,11 @@ static void moved_and_taken(void **state)
 	char *p = get(2 * PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p, 2 * PAGE, MARK_REMAP_ON_FREE);
+	arena_remap_later(at(p, 2 * PAGE), REMAP_ON_FREE);
 	refuse.mmap = refuse.takes = true;
 	put(p, 2 * PAGE);
 	refuse.mmap = false;
-	assert_true(arena_get_at((uintptr_t)p, 2 * PAGE));
+	assert_true(arena_get_at(at(p, 2 * PAGE)));
 	assert_int_equal(sys_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
 	put(p, 2 * PAGE);
 }
@@ -545,12 +517,12 @@ static void tidied_and_taken(void **state)
 	char *p = get(3 * PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(p, PAGE), REMAP_BEFORE_USE);
 	put(p, 2 * PAGE);
 	refuse.mmap = refuse.takes = true;
 	arena_trim();
 	refuse.mmap = false;
-	assert_true(arena_get_at((uintptr_t)p, 2 * PAGE));
+	assert_true(arena_get_at(at(p, 2 * PAGE)));
 	assert_int_equal(sys_madvise(p, 2 * PAGE, MADV_NORMAL), 0);
 	put(p, 3 * PAGE);
 }
@@ -563,12 +535,12 @@ static void holes_detached(void **state)
 	(void)state;
 	memset(p, 'c', 8 * PAGE);
 	put(p + 2 * PAGE, 2 * PAGE);
-	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
-	assert_false(arena_is_free((uintptr_t)p + 2 * PAGE, 3 * PAGE));
-	claimed = arena_detach((uintptr_t)p, 8 * PAGE);
-	assert_true(arena_is_live((uintptr_t)p, 8 * PAGE, 0));
+	assert_true(arena_is_free(at(p + 2 * PAGE, 2 * PAGE)));
+	assert_false(arena_is_free(at(p + 2 * PAGE, 3 * PAGE)));
+	claimed = arena_detach(at(p, 8 * PAGE));
+	assert_true(arena_is_live(at(p, 8 * PAGE)));
 	arena_reattach(&claimed, false);
-	assert_true(arena_is_free((uintptr_t)p + 2 * PAGE, 2 * PAGE));
+	assert_true(arena_is_free(at(p + 2 * PAGE, 2 * PAGE)));
 	assert_true(is_filled(p, 2 * PAGE, 'c'));
 	put(p, 8 * PAGE);
 }
@@ -584,13 +556,13 @@ static void detached_and_refused(void **state)
 	memset(p, 'c', 4 * PAGE);
 	put(p + PAGE, 2 * PAGE);
 	refuse.mmap = refuse.munmap = true;
-	claimed = arena_detach(hole, 2 * PAGE);
+	claimed = arena_detach(region(hole, 2 * PAGE));
 	arena_reattach(&claimed, false);
-	assert_true(arena_is_free(hole, 2 * PAGE));
-	claimed = arena_detach_free(hole, 2 * PAGE);
+	assert_true(arena_is_free(region(hole, 2 * PAGE)));
+	claimed = arena_detach_free(region(hole, 2 * PAGE));
 	arena_reattach(&claimed, false);
-	assert_true(arena_is_free(hole, 2 * PAGE));
-	assert_true(arena_get_at(hole, 2 * PAGE));
+	assert_true(arena_is_free(region(hole, 2 * PAGE)));
+	assert_true(arena_get_at(region(hole, 2 * PAGE)));
 	assert_true(is_filled(p + PAGE, 2 * PAGE, 0));
 	refuse.mmap = refuse.munmap = false;
 	put(p, 4 * PAGE);
@@ -600,13 +572,13 @@ static void detached_and_refused(void **state)
 static void detached_much(void **state)
 {
 	char *p = get(TREE / 2);
-	struct arena_detached claimed = arena_detach((uintptr_t)p, TREE / 2);
+	struct arena_detached claimed = arena_detach(at(p, TREE / 2));
 	size_t before = all_mappings;
 
 	(void)state;
 	arena_reattach(&claimed, false);
 	assert_true(all_mappings < before + 8);
-	assert_true(arena_is_live((uintptr_t)p, TREE / 2, 0));
+	assert_true(arena_is_live(at(p, TREE / 2)));
 	put(p, TREE / 2);
 }
 
@@ -623,10 +595,10 @@ static void reclaims(void **state)
 				  0),
 			 (uintptr_t)p + 2 * PAGE);
 	p[2 * PAGE] = 'o';
-	arena_reclaim_unmapped((uintptr_t)p, 8 * PAGE);
-	assert_true(arena_is_free((uintptr_t)p + PAGE, PAGE));
-	assert_true(arena_is_live((uintptr_t)p + 2 * PAGE, PAGE, 0));
-	assert_true(arena_is_free((uintptr_t)p + 3 * PAGE, 2 * PAGE));
+	arena_reclaim_unmapped(at(p, 8 * PAGE));
+	assert_true(arena_is_free(at(p + PAGE, PAGE)));
+	assert_true(arena_is_live(at(p + 2 * PAGE, PAGE)));
+	assert_true(arena_is_free(at(p + 3 * PAGE, 2 * PAGE)));
 	assert_int_equal(p[2 * PAGE], 'o');
 	assert_true(is_filled(p + 5 * PAGE, 3 * PAGE, 'r'));
 	put(p, 8 * PAGE);
@@ -642,7 +614,7 @@ static void *unmapper(void *arg)
 		struct arena_tally *tally = arg;
 
 		pthread_barrier_wait(&together);
-		arena_unmap((uintptr_t)disputed, 100 * PAGE, tally);
+		arena_unmap(at(disputed, 100 * PAGE), tally);
 		pthread_barrier_wait(&together);
 	}
 	return NULL;
@@ -659,7 +631,7 @@ static void freed_once(void **state)
 	for (int i = 0; i < 2000; i++) {
 		disputed = get(100 * PAGE);
 		pthread_barrier_wait(&together);
-		arena_unmap((uintptr_t)disputed, 100 * PAGE, &mine);
+		arena_unmap(at(disputed, 100 * PAGE), &mine);
 		pthread_barrier_wait(&together);
 	}
 	pthread_join(thread, NULL);
@@ -671,27 +643,31 @@ static void freed_once(void **state)
 static void parts(void **state)
 {
 	char *p = get(4 * PAGE);
-	uintptr_t base = arena_range.base, end = base + arena_range.bytes;
+	uintptr_t base = arena_bounds.start, end = base + arena_bounds.len;
 	struct arena_part part;
+	size_t count = 0;
 
 	(void)state;
 	put(p + PAGE, PAGE);
-	part = arena_part((uintptr_t)p, end);
+	part = arena_part(region((uintptr_t)p, end - (uintptr_t)p));
 	assert_int_equal(part.kind, PART_LIVE);
-	assert_int_equal(part.len, PAGE);
-	part = arena_part((uintptr_t)p + PAGE, end);
+	assert_int_equal(part.region.len, PAGE);
+	part = arena_part(region((uintptr_t)p + PAGE, TREE));
 	assert_int_equal(part.kind, PART_HOLE);
-	assert_int_equal(part.len, PAGE);
-	part = arena_part(base - PAGE, (uintptr_t)p + PAGE);
+	assert_int_equal(part.region.len, PAGE);
+	part = arena_part(region(base - PAGE, 3 * PAGE));
 	assert_int_equal(part.kind, PART_KERNEL);
-	part = arena_part(end, end + PAGE);
+	part = arena_part(region(end, PAGE));
 	assert_int_equal(part.kind, PART_KERNEL);
-	assert_int_equal(part.len, PAGE);
-	assert_true(arena_touches(base - PAGE, PAGE + 1));
-	assert_false(arena_touches(base - PAGE, PAGE));
-	assert_true(arena_touches(end - 1, 1));
-	assert_false(arena_touches(end, PAGE));
-	assert_false(arena_touches(base, 0));
+	assert_int_equal(part.region.len, PAGE);
+	for_each_part(each, at(p, 4 * PAGE))
+		count += each.kind == PART_LIVE ? 1 : 10;
+	assert_int_equal(count, 12);
+	assert_true(arena_touches(region(base - PAGE, PAGE + 1)));
+	assert_false(arena_touches(region(base - PAGE, PAGE)));
+	assert_true(arena_touches(region(end - 1, 1)));
+	assert_false(arena_touches(region(end, PAGE)));
+	assert_false(arena_touches(region(base, 0)));
 	put(p, 4 * PAGE);
 }
 
@@ -717,15 +693,14 @@ static void locked_on_the_way(void **state)
 	char *p = get(PAGE);
 
 	(void)state;
-	arena_alter((uintptr_t)p, PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(p, PAGE), REMAP_BEFORE_USE);
 	refuse.mmap = true;
 	put(p, PAGE);
 	refuse.mmap = false;
 	in_mmap = arena_locked;
-	assert_true(arena_get_at((uintptr_t)p, PAGE));
+	assert_true(arena_get_at(at(p, PAGE)));
 	assert_null(in_mmap);
-	assert_false(arena_is_live((uintptr_t)p, PAGE,
-				   MARK_BIT(MARK_REMAP_BEFORE_USE)));
+	assert_false(arena_is_plain(at(p, PAGE)));
 	put(p, PAGE);
 }
 
@@ -819,12 +794,12 @@ static void what_is_used_again_stays(void **state)
 	memset(p, 'u', 100 * PAGE);
 	put(p, 100 * PAGE);
 	later(DECAY);
-	assert_true(arena_get_at((uintptr_t)p, 40 * PAGE));
+	assert_true(arena_get_at(at(p, 40 * PAGE)));
 	assert_true(is_filled(p, 40 * PAGE, 0));
 	put(p, 40 * PAGE);
 	later(DECAY);
 	assert_int_equal(dirty_pages(), 40);
-	assert_true(arena_get_at((uintptr_t)p, 100 * PAGE));
+	assert_true(arena_get_at(at(p, 100 * PAGE)));
 	assert_true(is_filled(p, 100 * PAGE, 0));
 	put(p, 100 * PAGE);
 	all_back();

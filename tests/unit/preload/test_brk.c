@@ -2,28 +2,20 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The main heap's window, in an arena of a few trees, on a kernel that can
+ * The main heap's zone, in an arena of a few trees, on a kernel that can
  * refuse.
  */
-#include "preload/arena/arena.h"
-#include "preload/calls/brk.h"
-#include "preload/sys/sys.h"
+#include "tests/unit/preload/arena.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "preload/calls/brk.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
 
-#define PAGE 4096u
-#define TREE LLFREE_ALIGN
 #define TREES 8u
-#define WINDOW (2 * TREE)
+#define HEAP_ZONE (2 * TREE)
 
 static bool refuse;
 
@@ -38,38 +30,28 @@ static unsigned fake_cpu(void)
 	return 3;
 }
 
-static const struct arena_os kernel = {
-	.mmap = fake_mmap,
-	.munmap = sys_munmap,
-	.mprotect = sys_mprotect,
-	.mremap = sys_mremap,
-	.madvise = sys_madvise,
-	.munlock = sys_munlock,
-	.mincore = sys_mincore,
-	.cpu = fake_cpu,
-	.alone = sys_single_threaded,
-	.yield = sys_yield,
-};
-
 static uintptr_t base;
 
 static int start(void **state)
 {
-	struct arena_options options = {
+	static struct arena_os kernel;
+	static struct arena_options options = {
 		.bytes = TREES * TREE,
 		.page = PAGE,
 		.cores = 2,
-		.hint = getauxval(AT_RANDOM),
 		.heap = true,
 	};
 
 	(void)state;
-	assert_true(arena_start_once());
-	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
-	assert_int_equal(arena_range.bytes, TREES * TREE + WINDOW);
-	assert_int_equal(arena_heap_zone.bytes, WINDOW);
-	base = arena_heap_zone.base;
-	assert_int_equal(base, arena_range.base + TREES * TREE);
+	kernel = real_kernel();
+	kernel.mmap = fake_mmap;
+	kernel.cpu = fake_cpu;
+	options.hint = getauxval(AT_RANDOM);
+	start_arena(&kernel, &options);
+	assert_int_equal(arena_bounds.len, TREES * TREE + HEAP_ZONE);
+	assert_int_equal(arena_heap_zone.len, HEAP_ZONE);
+	base = arena_heap_zone.start;
+	assert_int_equal(base, arena_bounds.start + TREES * TREE);
 	return 0;
 }
 
@@ -83,7 +65,7 @@ static int nothing_in_use(void **state)
 	arena_snapshot(&f);
 	assert_int_equal(f.live, 0);
 	assert_int_equal(f.leaked, 0);
-	assert_int_equal(f.frames * PAGE, TREES * TREE + WINDOW);
+	assert_int_equal(f.frames * PAGE, TREES * TREE + HEAP_ZONE);
 	assert_int_equal(f.free_frames, f.frames);
 	assert_int_equal(f.fast_free, f.frames);
 	assert_int_equal(f.free_trees, TREES + 2);
@@ -133,13 +115,13 @@ static void by_bytes(void **state)
 
 static void all_of_it(void **state)
 {
-	uintptr_t end = base + WINDOW;
+	uintptr_t end = base + HEAP_ZONE;
 
 	(void)state;
 	assert_int_equal(brk_move(end + 1), base);
 	assert_int_equal(brk_move(end), end);
 	assert_int_equal(brk_move(end + 1), end);
-	assert_int_equal(live(), WINDOW / PAGE);
+	assert_int_equal(live(), HEAP_ZONE / PAGE);
 	memset((char *)base, 'h', PAGE);
 	assert_int_equal(brk_move(base), base);
 	assert_int_equal(brk_move(base + PAGE), base + PAGE);
@@ -159,14 +141,16 @@ static void no_regions(void **state)
 	for (; arena_get(TREE / 2, false, &addr) == REASON_NONE; count++)
 		assert_true((uintptr_t)addr < base);
 	assert_int_equal(count, 2 * TREES);
-	assert_int_equal(brk_move(base + WINDOW), base + WINDOW);
+	assert_int_equal(brk_move(base + HEAP_ZONE), base + HEAP_ZONE);
 	/* Neither does one grow into it. */
-	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
+	assert_false(arena_get_at(region(base - PAGE, 2 * PAGE)));
 	assert_int_equal(brk_move(base + PAGE), base + PAGE);
 	assert_int_equal(
-		arena_unmap(arena_range.base, TREES * TREE + PAGE, &tally), 0);
+		arena_unmap(region(arena_bounds.start, TREES * TREE + PAGE),
+			    &tally),
+		0);
 	assert_int_equal(tally.ours, TREES * TREE + PAGE);
-	assert_false(arena_get_at(base - PAGE, 2 * PAGE));
+	assert_false(arena_get_at(region(base - PAGE, 2 * PAGE)));
 }
 
 static void in_its_way(void **state)
@@ -175,10 +159,10 @@ static void in_its_way(void **state)
 
 	(void)state;
 	assert_int_equal(brk_move(base + PAGE), base + PAGE);
-	assert_true(arena_get_at(base + 3 * PAGE, PAGE));
+	assert_true(arena_get_at(region(base + 3 * PAGE, PAGE)));
 	assert_int_equal(brk_move(base + 4 * PAGE), base + PAGE);
 	assert_int_equal(brk_move(base + 3 * PAGE), base + 3 * PAGE);
-	assert_int_equal(arena_unmap(base + 3 * PAGE, PAGE, &tally), 0);
+	assert_int_equal(arena_unmap(region(base + 3 * PAGE, PAGE), &tally), 0);
 	assert_int_equal(brk_move(base + 4 * PAGE), base + 4 * PAGE);
 	assert_int_equal(live(), 4);
 }

@@ -50,13 +50,13 @@ static void set_and_clear(void **state)
 			struct span s = span(first, count);
 
 			mark_set(marks, MARK_DIRTY, s);
-			assert_int_equal(mark_count(marks, MARK_DIRTY,
+			assert_int_equal(mark_count(marks, MARK_DIRTY, 0,
 						    span(0, FRAMES)),
 					 count);
-			assert_int_equal(mark_count(marks, MARK_DIRTY, s),
+			assert_int_equal(mark_count(marks, MARK_DIRTY, 0, s),
 					 count);
 			mark_clear(marks, MARK_DIRTY, s);
-			assert_int_equal(mark_count(marks, MARK_DIRTY,
+			assert_int_equal(mark_count(marks, MARK_DIRTY, 0,
 						    span(0, FRAMES)),
 					 0);
 		}
@@ -68,91 +68,98 @@ static void kinds_are_apart(void **state)
 	(void)state;
 	mark_set(marks, MARK_LIVE, span(60, 10));
 	mark_set(marks, MARK_REMAP_BEFORE_USE, span(65, 10));
-	assert_int_equal(mark_count(marks, MARK_DIRTY, span(0, FRAMES)), 0);
-	assert_int_equal(mark_count_which(marks, MARK_BIT(MARK_LIVE),
-					  MARK_BIT(MARK_REMAP_BEFORE_USE),
-					  span(0, FRAMES)),
+	assert_int_equal(mark_count(marks, MARK_DIRTY, 0, span(0, FRAMES)), 0);
+	assert_int_equal(mark_count(marks, MARK_LIVE, MARK_REMAP_BEFORE_USE,
+				    span(0, FRAMES)),
 			 5);
-	assert_int_equal(
-		mark_count_which(marks,
-				 MARK_BIT(MARK_LIVE) |
-					 MARK_BIT(MARK_REMAP_BEFORE_USE),
-				 0, span(0, FRAMES)),
-		5);
-	assert_true(mark_any_which(marks, MARK_BIT(MARK_LIVE),
-				   MARK_BIT(MARK_REMAP_BEFORE_USE),
-				   span(0, FRAMES)));
-	assert_true(mark_any_which(marks, MARK_BIT(MARK_REMAP_BEFORE_USE), 0,
-				   span(74, FRAMES - 74)));
-	assert_false(mark_any_which(marks, MARK_BIT(MARK_LIVE),
-				    MARK_BIT(MARK_REMAP_BEFORE_USE),
-				    span(65, FRAMES - 65)));
-	assert_false(
-		mark_any_which(marks, MARK_BIT(MARK_LIVE), 0, span(0, 60)));
+	assert_int_equal(mark_count(marks, MARK_LIVE | MARK_REMAP_BEFORE_USE, 0,
+				    span(0, FRAMES)),
+			 5);
+	assert_true(mark_any(marks, MARK_LIVE, MARK_REMAP_BEFORE_USE,
+			     span(0, FRAMES)));
+	assert_true(mark_any(marks, MARK_REMAP_BEFORE_USE, 0,
+			     span(74, FRAMES - 74)));
+	assert_false(mark_any(marks, MARK_LIVE, MARK_REMAP_BEFORE_USE,
+			      span(65, FRAMES - 65)));
+	assert_false(mark_any(marks, MARK_LIVE, 0, span(0, 60)));
 	mark_clear(marks, MARK_LIVE, span(0, FRAMES));
-	assert_int_equal(
-		mark_count(marks, MARK_REMAP_BEFORE_USE, span(0, FRAMES)), 10);
+	assert_int_equal(mark_count(marks, MARK_REMAP_BEFORE_USE, 0,
+				    span(0, FRAMES)),
+			 10);
+}
+
+static void assert_run(struct mark_run run, size_t first, size_t count,
+		       bool have)
+{
+	assert_span(run.span, first, count);
+	assert_int_equal(run.have, have);
 }
 
 static void runs(void **state)
 {
-	bool have;
-
 	(void)state;
 	mark_set(marks, MARK_REMAP_BEFORE_USE, span(60, 10));
 	mark_set(marks, MARK_REMAP_ON_FREE, span(70, 100));
-	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_BEFORE_USE),
-			     span(0, FRAMES), &have),
-		    0, 60);
-	assert_false(have);
-	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_BEFORE_USE),
-			     span(62, 900), &have),
-		    62, 8);
-	assert_true(have);
-	assert_span(mark_run(marks,
-			     MARK_BIT(MARK_REMAP_BEFORE_USE) |
-				     MARK_BIT(MARK_REMAP_ON_FREE),
-			     span(62, 900), &have),
-		    62, 108);
-	assert_true(have);
-	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_ON_FREE),
-			     span(170, 854), &have),
-		    170, 854);
-	assert_false(have);
-	assert_span(mark_run(marks, MARK_BIT(MARK_REMAP_ON_FREE), span(80, 5),
-			     &have),
-		    80, 5);
-	assert_int_equal(mark_run(marks, MARK_BIT(MARK_REMAP_ON_FREE),
-				  span(80, 0), &have)
-				 .count,
-			 0);
+	assert_run(mark_run(marks, MARK_REMAP_BEFORE_USE, 0, span(0, FRAMES)),
+		   0, 60, false);
+	assert_run(mark_run(marks, MARK_REMAP_BEFORE_USE, 0, span(62, 900)), 62,
+		   8, true);
+	assert_run(mark_run(marks, 0,
+			    MARK_REMAP_BEFORE_USE | MARK_REMAP_ON_FREE,
+			    span(62, 900)),
+		   62, 108, false);
+	assert_run(mark_run(marks, MARK_REMAP_ON_FREE, 0, span(170, 854)), 170,
+		   854, false);
+	assert_run(mark_run(marks, MARK_REMAP_ON_FREE, 0, span(80, 5)), 80, 5,
+		   true);
+	assert_int_equal(
+		mark_run(marks, MARK_REMAP_ON_FREE, 0, span(80, 0)).span.count,
+		0);
+}
+
+static void each_run(void **state)
+{
+	size_t counts[2] = { 0, 0 }, number = 0;
+
+	(void)state;
+	mark_set(marks, MARK_LIVE, span(3, 7));
+	mark_set(marks, MARK_LIVE, span(63, 66));
+	for_each_run(run, marks, MARK_LIVE, 0, span(0, FRAMES))
+	{
+		counts[run.have] += run.span.count;
+		number++;
+	}
+	assert_int_equal(number, 5);
+	assert_int_equal(counts[true], 7 + 66);
+	assert_int_equal(counts[false], FRAMES - 7 - 66);
+}
+
+static void clearing_counts(void **state)
+{
+	(void)state;
+	mark_set(marks, MARK_DIRTY | MARK_AGED, span(60, 10));
+	assert_int_equal(mark_clear(marks, MARK_DIRTY, span(65, 100)), 5);
+	assert_int_equal(mark_clear(marks, MARK_DIRTY | MARK_AGED,
+				    span(0, FRAMES)),
+			 5 + 10);
+	assert_int_equal(mark_clear(marks, MARK_DIRTY, span(0, FRAMES)), 0);
 }
 
 static void combinations(void **state)
 {
-	bool have;
-
 	(void)state;
 	mark_set(marks, MARK_DIRTY, span(60, 200));
 	mark_set(marks, MARK_LIVE, span(100, 20));
-	mark_set_which(marks, MARK_AGED, MARK_BIT(MARK_DIRTY),
-		       MARK_BIT(MARK_LIVE), span(70, 150));
-	assert_int_equal(mark_count(marks, MARK_AGED, span(0, FRAMES)), 130);
-	assert_int_equal(mark_count(marks, MARK_AGED, span(70, 30)), 30);
-	assert_int_equal(mark_count(marks, MARK_AGED, span(120, 100)), 100);
-	assert_span(mark_run_which(marks, MARK_BIT(MARK_DIRTY),
-				   MARK_BIT(MARK_LIVE), span(50, 900), &have),
-		    50, 10);
-	assert_false(have);
-	assert_span(mark_run_which(marks, MARK_BIT(MARK_DIRTY),
-				   MARK_BIT(MARK_LIVE), span(60, 900), &have),
-		    60, 40);
-	assert_true(have);
-	assert_span(mark_run_which(marks,
-				   MARK_BIT(MARK_DIRTY) | MARK_BIT(MARK_AGED),
-				   0, span(120, 900), &have),
-		    120, 100);
-	assert_true(have);
+	mark_set_which(marks, MARK_AGED, MARK_DIRTY, MARK_LIVE, span(70, 150));
+	assert_int_equal(mark_count(marks, MARK_AGED, 0, span(0, FRAMES)), 130);
+	assert_int_equal(mark_count(marks, MARK_AGED, 0, span(70, 30)), 30);
+	assert_int_equal(mark_count(marks, MARK_AGED, 0, span(120, 100)), 100);
+	assert_run(mark_run(marks, MARK_DIRTY, MARK_LIVE, span(50, 900)), 50,
+		   10, false);
+	assert_run(mark_run(marks, MARK_DIRTY, MARK_LIVE, span(60, 900)), 60,
+		   40, true);
+	assert_run(mark_run(marks, MARK_DIRTY | MARK_AGED, 0, span(120, 900)),
+		   120, 100, true);
 }
 
 static void takes_what_is_live(void **state)
@@ -168,7 +175,7 @@ static void takes_what_is_live(void **state)
 	assert_span(mark_take_next(&take), 60, 140);
 	assert_span(mark_take_next(&take), 500, 5);
 	assert_int_equal(mark_take_next(&take).count, 0);
-	assert_int_equal(mark_count(marks, MARK_LIVE, span(0, FRAMES)), 7);
+	assert_int_equal(mark_count(marks, MARK_LIVE, 0, span(0, FRAMES)), 7);
 }
 
 static void takes_whole_groups(void **state)
@@ -195,8 +202,8 @@ static void gives_the_rest_back(void **state)
 	take = mark_take(marks, span(0, FRAMES));
 	assert_span(mark_take_next(&take), 1, 2);
 	mark_take_undo(&take);
-	assert_int_equal(mark_count(marks, MARK_LIVE, span(0, FRAMES)), 4);
-	assert_int_equal(mark_count(marks, MARK_LIVE, span(1, 2)), 0);
+	assert_int_equal(mark_count(marks, MARK_LIVE, 0, span(0, FRAMES)), 4);
+	assert_int_equal(mark_count(marks, MARK_LIVE, 0, span(1, 2)), 0);
 }
 
 /* Several takers of overlapping spans: each frame goes to one of them. */
@@ -254,6 +261,8 @@ int main(void)
 		cmocka_unit_test_setup(set_and_clear, clear_all),
 		cmocka_unit_test_setup(kinds_are_apart, clear_all),
 		cmocka_unit_test_setup(runs, clear_all),
+		cmocka_unit_test_setup(each_run, clear_all),
+		cmocka_unit_test_setup(clearing_counts, clear_all),
 		cmocka_unit_test_setup(combinations, clear_all),
 		cmocka_unit_test_setup(takes_what_is_live, clear_all),
 		cmocka_unit_test_setup(takes_whole_groups, clear_all),

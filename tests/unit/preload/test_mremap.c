@@ -7,25 +7,16 @@
  * with all that follow. A move that fails has changed nothing, and what stays
  * behind can be served.
  */
-#include "preload/arena/arena.h"
-#include "preload/calls/mremap.h"
-#include "preload/sys/sys.h"
+#include "tests/unit/preload/arena.h"
 
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <setjmp.h>
-#include <cmocka.h>
+#include "preload/calls/mremap.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
 
-#define PAGE ((size_t)4096)
 #define ALL ((size_t)64 << 20) /* or a tree, if that is more */
-#define RW (PROT_READ | PROT_WRITE)
 #define PRIVATE (MAP_PRIVATE | MAP_ANONYMOUS)
 #define TO_PLACE (MREMAP_MAYMOVE | MREMAP_FIXED)
 #define CALLS_MOST 100u
@@ -63,54 +54,23 @@ static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 	return -ENOMEM;
 }
 
-static unsigned fake_cpu(void)
-{
-	return 0;
-}
-
-static const struct arena_os kernel = {
-	.mmap = fake_mmap,
-	.munmap = sys_munmap,
-	.mprotect = sys_mprotect,
-	.mremap = fake_mremap,
-	.madvise = sys_madvise,
-	.munlock = sys_munlock,
-	.mincore = sys_mincore,
-	.cpu = fake_cpu,
-	.alone = sys_single_threaded,
-	.yield = sys_yield,
-};
-
 static int start(void **state)
 {
-	struct arena_options options = {
-		.bytes = ALL > LLFREE_ALIGN ? ALL : LLFREE_ALIGN,
+	static struct arena_os kernel;
+	static struct arena_options options = {
+		.bytes = ALL > TREE ? ALL : TREE,
 		.page = PAGE,
 		.cores = 1,
 		.decay = ARENA_NEVER,
-		.hint = getauxval(AT_RANDOM),
 	};
 
 	(void)state;
-	assert_true(arena_start_once());
-	assert_int_equal(arena_start(&kernel, &options), ARENA_READY);
+	kernel = real_kernel();
+	kernel.mmap = fake_mmap;
+	kernel.mremap = fake_mremap;
+	options.hint = getauxval(AT_RANDOM);
+	start_arena(&kernel, &options);
 	return 0;
-}
-
-static char *get(size_t len)
-{
-	void *addr;
-
-	assert_int_equal(arena_get(len, false, &addr), REASON_NONE);
-	return addr;
-}
-
-/* Ours or the kernel's. */
-static void put(char *addr, size_t len)
-{
-	struct arena_tally tally = { 0, 0 };
-
-	assert_int_equal(arena_unmap((uintptr_t)addr, len, &tally), 0);
 }
 
 /* Each page is another one. */
@@ -168,7 +128,7 @@ struct scene {
 /* In pieces as a program makes them, whose protection is the same again. */
 static void alter(char *page)
 {
-	arena_alter((uintptr_t)page, PAGE, MARK_REMAP_BEFORE_USE);
+	arena_remap_later(at(page, PAGE), REMAP_BEFORE_USE);
 	assert_int_equal(sys_mprotect(page, PAGE, PROT_READ), 0);
 	*(page + PAGE) = *(page + PAGE);
 	assert_int_equal(sys_mprotect(page, PAGE, RW), 0);
@@ -176,10 +136,10 @@ static void alter(char *page)
 
 static void stand_behind(char *p, size_t len)
 {
-	uintptr_t behind = (uintptr_t)p + len;
+	struct region behind = at(p + len, PAGE);
 
-	if (!arena_is_live(behind, PAGE, 0))
-		assert_true(arena_get_at(behind, PAGE));
+	if (!arena_is_live(behind))
+		assert_true(arena_get_at(behind));
 }
 
 static void leave_behind(char *p, size_t len)
@@ -190,23 +150,21 @@ static void leave_behind(char *p, size_t len)
 static char *make_region(const struct scene *scene)
 {
 	char *p = get(scene->grown ? scene->len / 2 : scene->len);
-	struct move move = {
-		.old = (uintptr_t)p,
-		.old_len = scene->len / 2,
+	struct mremap_call half = {
+		.old = at(p, scene->len / 2),
 		.new_len = scene->len,
 		.flags = MREMAP_MAYMOVE,
-		.page = PAGE,
 		.max = ALL,
 	};
 	enum reason why;
 
 	if (!scene->grown)
 		return p;
-	stand_behind(p, move.old_len);
-	fill(p, move.old_len);
-	p = (char *)move_region(&move, &why);
-	leave_behind((char *)move.old, move.old_len);
-	assert_true(arena_vma_length((uintptr_t)p, scene->len) < scene->len);
+	stand_behind(p, half.old.len);
+	fill(p, half.old.len);
+	p = (char *)mremap_region(&half, &why);
+	leave_behind((char *)half.old.start, half.old.len);
+	assert_true(arena_vma(at(p, scene->len)).len < scene->len);
 	return p;
 }
 
@@ -234,18 +192,16 @@ static bool play(const struct scene *scene, unsigned first)
 {
 	char *old = make_region(scene);
 	char *place = make_place(scene);
-	struct move move = {
-		.old = (uintptr_t)old,
-		.old_len = scene->len,
+	struct mremap_call call = {
+		.old = at(old, scene->len),
 		.new_len = scene->new_len,
 		.flags = scene->flags,
-		.fixed = (uintptr_t)place,
-		.page = PAGE,
+		.to = (uintptr_t)place,
 		.max = ALL,
 	};
 	enum reason why;
 	bool reached;
-	long at;
+	long moved;
 
 	/* It does not grow where it is. */
 	stand_behind(old, scene->len);
@@ -255,18 +211,18 @@ static bool play(const struct scene *scene, unsigned first)
 	refuse.calls = 0;
 	refuse.only = scene->once;
 	refuse.first = first;
-	at = move_region(&move, &why);
+	moved = mremap_region(&call, &why);
 	reached = refuse.calls >= first;
 	refuse.first = 0;
-	if (sys_failed(at)) {
-		assert_int_equal(at, -ENOMEM);
+	if (sys_failed(moved)) {
+		assert_int_equal(moved, -ENOMEM);
 		assert_true(is_filled(old, scene->len));
 		put(old, scene->len);
 	} else {
-		check_moved(scene, (char *)at);
-		put((char *)at, scene->new_len);
+		check_moved(scene, (char *)moved);
+		put((char *)moved, scene->new_len);
 	}
-	if (scene->flags & MREMAP_DONTUNMAP && !sys_failed(at))
+	if (scene->flags & MREMAP_DONTUNMAP && !sys_failed(moved))
 		put(old, scene->len);
 	if (place)
 		put(place, scene->new_len);
