@@ -107,7 +107,7 @@ build_shim() {
 	(cd "$tmp" && build_library) || return
 	case $1 in
 	*.sh) return ;;
-	*/differ) set -- "$srcdir"/tests/shim/differ*.c ;;
+	*/differ) set -- "$srcdir"/tests/shim/differ/*.c ;;
 	*) set -- "$srcdir/$1.c" ;;
 	esac
 	# shellcheck disable=SC2086 # several words

@@ -4,8 +4,8 @@
 /*
  * For tests of the preload library: programs that know nothing of it. Each
  * says what the kernel does, so it passes without the library as well, and
- * prints the same (tests/shim/kernel.sh runs it so). That memory really comes
- * from the arena is checked silently, when the library is loaded.
+ * prints the same (differ/kernel.sh runs it so). That memory really comes from
+ * the arena is checked silently, when the library is loaded.
  *
  * Output is TAP. Everything here is static: one file, one program.
  */

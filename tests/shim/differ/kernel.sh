@@ -16,9 +16,13 @@ same() {
 	diff "$tmp/kernel" "$tmp/shim"
 }
 
-for name in advise alter beside contents decay errors fork full guards limits lockall \
-	mappings maps mremap placed sandbox signals spawn strict \
-	threads unmap warm; do
+for name in calls/advise calls/alter calls/contents calls/errors calls/mremap \
+	calls/placed calls/strict calls/unmap \
+	concurrency/beside concurrency/signals concurrency/threads \
+	fork/fork fork/spawn \
+	limits/full limits/guards limits/limits limits/lockall limits/mappings \
+	limits/maps \
+	purge/decay purge/warm surroundings/sandbox; do
 	tap_ok "$name: the same as without the library" same "$name"
 done
 

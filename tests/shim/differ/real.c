@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /* What programs are seen to do often, as sequences. */
-#include "tests/shim/differ-ops.h"
+#include "tests/shim/differ/ops.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #define RW (PROT_READ | PROT_WRITE)
 

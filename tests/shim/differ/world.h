@@ -13,7 +13,7 @@
  */
 #pragma once
 
-#include "tests/shim/differ-legit.h"
+#include "tests/shim/differ/legit.h"
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /* Calls that take a range of pages and leave it mapped. */
-#include "tests/shim/differ-ops.h"
+#include "tests/shim/differ/ops.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 

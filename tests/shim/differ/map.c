@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /* Mapping, unmapping and moving. */
-#include "tests/shim/differ-ops.h"
+#include "tests/shim/differ/ops.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define RW (PROT_READ | PROT_WRITE)

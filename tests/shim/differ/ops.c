@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-#include "tests/shim/differ-ops.h"
+#include "tests/shim/differ/ops.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #define LENGTH(array) (sizeof(array) / sizeof((array)[0]))
 #define THREADS 3

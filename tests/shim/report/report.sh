@@ -7,9 +7,9 @@
 
 . "$srcdir/tests/tap.sh"
 
-ends=$builddir/tests/shim/ends
+ends=$builddir/tests/shim/report/ends
 check() {
-	perl "$srcdir/tests/shim/report.pl" "$@"
+	perl "$srcdir/tests/shim/report/report.pl" "$@"
 }
 
 # count N FILE: that many reports in it, one a line.

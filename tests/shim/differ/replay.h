@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * What the statements of a sequence are made of: shared by tests/shim/differ,
+ * What the statements of a sequence are made of: shared by differ,
  * which executes them, and by the programs that it prints. Nothing here
  * allocates; any thread may call it. Sizes are in bytes.
  */

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-/* What tests/shim/differ does with a world, one random operation at a time. */
+/* What differ does with a world, one random operation at a time. */
 #pragma once
 
-#include "tests/shim/differ-world.h"
+#include "tests/shim/differ/world.h"
 
 /* Any one. */
 void operate(struct world *w);
 /* What is in all of the memory. */
 void look_at_all(struct world *w);
 
-/* differ-range.c: calls on a range of pages, with random arguments of their
+/* differ/range.c: calls on a range of pages, with random arguments of their
  * own; `piece` is NULL for places that belong to none. */
 struct range {
 	struct place place;
@@ -36,7 +36,7 @@ void range_advise(struct world *w, const struct range *range, int advice);
 /* One call; its effect on the pages of `piece` is known afterwards. */
 void range_call(struct world *w, const struct range *range);
 
-/* differ-map.c: mapping, unmapping, moving. */
+/* differ/map.c: mapping, unmapping, moving. */
 /* Private and anonymous, anywhere; NULL when it was refused or too large. */
 struct piece *map_new(struct world *w, size_t len, int prot, int flags);
 /* The same over a range. */
@@ -58,12 +58,12 @@ void op_hole(struct world *w);
 /* Fills a hole again. */
 void range_plug(struct world *w, const struct range *hole);
 
-/* differ-real.c: what programs are seen to do often. */
+/* differ/real.c: what programs are seen to do often. */
 void op_trim(struct world *w);
 void op_reserve(struct world *w);
 void op_stack(struct world *w);
 
-/* differ-rare.c: what few programs do. */
+/* differ/rare.c: what few programs do. */
 void op_attach(struct world *w);
 void op_splice(struct world *w);
 /* One call, as range_call. */

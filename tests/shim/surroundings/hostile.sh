@@ -7,7 +7,7 @@
 
 . "$srcdir/tests/tap.sh"
 
-ends=$builddir/tests/shim/ends
+ends=$builddir/tests/shim/report/ends
 
 # well COMMAND...: ends with 3, as `ends exit` does.
 well() {
@@ -143,7 +143,8 @@ tap_ok "100 MiB of address space" off_because
 # Where the kernel promises only what it has. What it then charges is tested by
 # limits as well, wherever it runs.
 promised() {
-	for name in contents fork heap limits threads; do
+	for name in calls/contents calls/heap concurrency/threads fork/fork \
+		limits/limits; do
 		with "$builddir/tests/shim/$name" || return
 	done
 }
@@ -283,7 +284,7 @@ fi
 
 sandboxed() {
 	LD_PRELOAD=$preload LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/box" \
-		"$builddir/tests/shim/sandbox" || return
+		"$builddir/tests/shim/surroundings/sandbox" || return
 	boxes
 }
 # Of the program, of two that it forked, and of two that it started.
@@ -294,7 +295,7 @@ boxes() {
 }
 sandboxed_to_stderr() {
 	LD_PRELOAD=$preload LLFREE_STATS=json \
-		"$builddir/tests/shim/sandbox" 2>"$tmp/box" || return
+		"$builddir/tests/shim/surroundings/sandbox" 2>"$tmp/box" || return
 	boxes
 }
 if grep -q '^Seccomp:.*0' /proc/self/status; then

@@ -5,14 +5,14 @@
  * Random sequences of calls of the mmap family, with contents, faults, fork,
  * threads and signals, each executed twice in a process of its own: by the
  * kernel alone and with the library preloaded. Both write a trace, and the
- * traces have to be equal. What may differ is in differ-legit.h.
+ * traces have to be equal. What may differ is in differ/legit.h.
  *
  * A sequence that differs is made as short as it can be and printed as a C
  * program. Everything follows from the seed.
  */
-#include "tests/shim/differ-ops.h"
+#include "tests/shim/differ/ops.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #include <getopt.h>
 #include <signal.h>
@@ -386,14 +386,14 @@ static void print_program(const char *kept)
 		forget();
 	}
 	printf("/*\n * gcc -D_GNU_SOURCE -I<top of the sources> x.c <the "
-	       "same>/tests/shim/differ-replay.c -pthread\n"
+	       "same>/tests/shim/differ/replay.c -pthread\n"
 	       " * and then with and without the library%s%s.\n"
 	       " * Kernel alone: %s; with the library: %s.%s\n */\n",
 	       *setting ? ", with " : "", setting,
 	       end_text(runs[KERNEL].status, one, sizeof(one)),
 	       end_text(runs[LIBRARY].status, other, sizeof(other)),
 	       same() ? " (This time there was no difference.)" : "");
-	printf("#include \"tests/shim/differ-replay.h\"\n\n"
+	printf("#include \"tests/shim/differ/replay.h\"\n\n"
 	       "int main(void)\n{\n\treplay_start();\n");
 	print_lines("\t", true);
 	printf("\treturn 0;\n}\n");

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /* Calls that few programs make. */
-#include "tests/shim/differ-ops.h"
+#include "tests/shim/differ/ops.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #include <sys/shm.h>
 

@@ -6,9 +6,9 @@
 
 . "$srcdir/tests/tap.sh"
 
-early=$builddir/tests/shim/.libs/early-library.so
-contents=$builddir/tests/shim/contents
-ends=$builddir/tests/shim/ends
+early=$builddir/tests/shim/surroundings/.libs/early-library.so
+contents=$builddir/tests/shim/calls/contents
+ends=$builddir/tests/shim/report/ends
 
 # ends_well LIST HOW: the libraries in this order.
 ends_well() {
@@ -32,7 +32,7 @@ tap_ok "one that calls execvp" again execvp
 balanced() {
 	LD_PRELOAD="$1" LLFREE_STATS=json "$ends" return \
 		>"$tmp/out" 2>"$tmp/report"
-	perl "$srcdir/tests/shim/report.pl" "$tmp/report" exit
+	perl "$srcdir/tests/shim/report/report.pl" "$tmp/report" exit
 }
 tap_ok "what a constructor mapped is counted" balanced "$preload $early"
 tap_ok "also the other way round" balanced "$early $preload"
@@ -45,9 +45,9 @@ beside() {
 	for list in "$preload $1" "$1 $preload"; do
 		LD_PRELOAD=$list "$contents" >"$tmp/out" ||
 			{ cat "$tmp/out"; return 1; }
-		LD_PRELOAD=$list "$builddir/tests/shim/threads" >"$tmp/out" ||
+		LD_PRELOAD=$list "$builddir/tests/shim/concurrency/threads" >"$tmp/out" ||
 			{ cat "$tmp/out"; return 1; }
-		LD_PRELOAD=$list "$builddir/tests/shim/fork" >"$tmp/out" ||
+		LD_PRELOAD=$list "$builddir/tests/shim/fork/fork" >"$tmp/out" ||
 			{ cat "$tmp/out"; return 1; }
 	done
 }
@@ -76,7 +76,7 @@ done
 # the environment.
 linked() {
 	# shellcheck disable=SC2086 # CC may have arguments
-	$CC -D_GNU_SOURCE -I"$srcdir" "$srcdir/tests/shim/ends.c" \
+	$CC -D_GNU_SOURCE -I"$srcdir" "$srcdir/tests/shim/report/ends.c" \
 		-o "$tmp/linked" "$preload" -lpthread \
 		-Wl,--no-as-needed -Wl,-rpath,"$(dirname "$preload")" &&
 		chown nobody "$tmp/linked" && chmod 4755 "$tmp/linked" &&

@@ -8,7 +8,7 @@
 
 . "$srcdir/tests/tap.sh"
 
-differ=$builddir/tests/shim/differ
+differ=$builddir/tests/shim/differ/differ
 : "${DIFFER_OPERATIONS:=20000}" "${DIFFER_SEED:=1}"
 
 agree() {
@@ -37,7 +37,7 @@ short() {
 program() {
 	sed -n '/^\/\*/,/^}/p' "$tmp/found" >"$tmp/found.c" &&
 		$CC -D_GNU_SOURCE -I"$srcdir" "$tmp/found.c" \
-			"$srcdir/tests/shim/differ-replay.c" -pthread \
+			"$srcdir/tests/shim/differ/replay.c" -pthread \
 			-o "$tmp/program" &&
 		"$tmp/program" >"$tmp/kernel" &&
 		LD_PRELOAD="$tmp/wrong.so" "$tmp/program" >"$tmp/wrong" &&

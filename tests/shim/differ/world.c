@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-#include "tests/shim/differ-world.h"
+#include "tests/shim/differ/world.h"
 
-#include "tests/shim/differ-replay.h"
+#include "tests/shim/differ/replay.h"
 
 #include <stdarg.h>
 

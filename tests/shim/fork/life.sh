@@ -7,7 +7,7 @@
 
 . "$srcdir/tests/tap.sh"
 
-ends=$builddir/tests/shim/ends
+ends=$builddir/tests/shim/report/ends
 : "${LLFREE_TEST_SECONDS:=2}"
 export LLFREE_TEST_SECONDS
 
@@ -26,7 +26,7 @@ reports() { # N
 	wc -l "$tmp/here/report"
 	[ "$(ls -A "$tmp/here")" = report ] &&
 		[ "$(wc -l <"$tmp/here/report")" -eq "$1" ] &&
-		perl "$srcdir/tests/shim/report.pl" "$tmp/here/report"
+		perl "$srcdir/tests/shim/report/report.pl" "$tmp/here/report"
 }
 
 # What each of three threads that are gone, and the one that a handler has
@@ -35,10 +35,11 @@ reports() { # N
 in_hands=$((4 * (2 * 600 + 4096)))
 forked() {
 	[ "$(wc -l <"$tmp/here/report")" -gt 5 ] &&
-		perl "$srcdir/tests/shim/report.pl" "$tmp/here/report" "" \
+		perl "$srcdir/tests/shim/report/report.pl" "$tmp/here/report" "" \
 			"$in_hands"
 }
-tap_ok "forks while threads map and unmap" with "$builddir/tests/shim/forks"
+tap_ok "forks while threads map and unmap" \
+	with "$builddir/tests/shim/fork/forks"
 tap_ok "each child is balanced, and has lost a little at most" forked
 
 tap_ok "a program executed by a thread" with "$ends" thread-exec

@@ -3,7 +3,7 @@
 
 /*
  * All that may differ between the kernel and the library, with the reason.
- * Nothing else may: whatever tests/shim/differ does not compare is named here
+ * Nothing else may: whatever differ does not compare is named here
  * where it is left out, and a trace shows the name in its place.
  */
 #pragma once

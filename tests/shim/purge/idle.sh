@@ -55,14 +55,16 @@ passes() {
 	cat "$tmp/out" "$tmp/err"
 	return 1
 }
-for name in beside contents fork heap jumps lockall mremap placed races sandbox \
-	signals spawn threads unmap; do
+for name in calls/contents calls/heap calls/mremap calls/placed calls/unmap \
+	concurrency/beside concurrency/jumps concurrency/races \
+	concurrency/signals concurrency/threads fork/fork fork/spawn \
+	limits/lockall surroundings/sandbox; do
 	tap_ok "$name" passes $name
 done
-tap_ok "strictly" passes contents LLFREE_STRICT=1
+tap_ok "strictly" passes calls/contents LLFREE_STRICT=1
 
 agree() {
-	"$builddir/tests/shim/differ" --library "$preload" \
+	"$builddir/tests/shim/differ/differ" --library "$preload" \
 		--operations 5000 --seed 9
 }
 tap_ok "random calls agree with the kernel's" agree
