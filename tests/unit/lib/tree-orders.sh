@@ -29,7 +29,7 @@ build() { # ORDER
 		"$srcdir/tests/unit/lib/fixture.c" \
 		"$srcdir/tests/unit/lib/threads.c" || return
 	for t in $tests; do
-		$CC $flags "$srcdir/tests/unit/$t.c" ./*.o -lcmocka -o "$t" ||
+		$CC $flags "$srcdir/tests/unit/lib/$t.c" ./*.o -lcmocka -o "$t" ||
 			return
 	done
 	$CC $flags "$srcdir"/tests/fuzz/*.c ./*.o -lcmocka -o fuzz
