@@ -23,6 +23,7 @@
 #include <string.h>
 #include <sys/auxv.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -72,6 +73,61 @@ static MAYBE_UNUSED int done(void)
 	printf("1..%d\n", tap_count);
 	fflush(stdout);
 	return tap_failed != 0;
+}
+
+/* How much of something: the second figure is for make check-long. */
+static MAYBE_UNUSED size_t sized(size_t quick, size_t thorough)
+{
+	const char *size = getenv("LLFREE_TEST_SIZE");
+
+	return size && !strcmp(size, "long") ? thorough : quick;
+}
+
+/* Seconds to wait for what must happen, on a machine however busy: a test waits
+ * so long only before it fails. */
+static MAYBE_UNUSED unsigned patience(void)
+{
+	const char *seconds = getenv("LLFREE_TEST_PATIENCE");
+
+	return seconds ? (unsigned)atoi(seconds) : 300;
+}
+
+static MAYBE_UNUSED void nap(unsigned us)
+{
+	struct timespec time = { us / 1000000, us % 1000000 * 1000l };
+
+	nanosleep(&time, NULL);
+}
+
+static MAYBE_UNUSED double clock_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+/* Waits until `holds(arg)`; false when patience is over before. */
+static MAYBE_UNUSED bool eventually(bool (*holds)(size_t), size_t arg)
+{
+	double end = clock_now() + patience();
+
+	while (!holds(arg)) {
+		if (clock_now() > end)
+			return false;
+		nap(5000);
+	}
+	return true;
+}
+
+/* One SIGALRM, so many microseconds from now. The handler asks for the next one
+ * as its last act: a periodic timer would interrupt a program again before it got
+ * on, where a page fault takes longer than the period. */
+static MAYBE_UNUSED void signal_after(long us)
+{
+	struct itimerval once = { { 0, 0 }, { 0, us } };
+
+	must(setitimer(ITIMER_REAL, &once, NULL) == 0);
 }
 
 static MAYBE_UNUSED size_t page_size(void)

@@ -371,7 +371,7 @@ static void watched(void)
 		skip("userfaultfd ends with munmap", "not allowed");
 	} else {
 		must(munmap(p, PAGES * page) == 0);
-		alarm(20);
+		alarm(patience());
 		for (size_t i = 0; i < 8; i++)
 			memset(map(PAGES * page), 'u', PAGES * page);
 		alarm(0);

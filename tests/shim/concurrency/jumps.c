@@ -7,10 +7,9 @@
  */
 #include "tests/shim/shim.h"
 
-#include <sys/time.h>
-
 #define HELD 32
 #define JUMPS 1000
+#define LONGEST 60 /* microseconds from the begin of a call to a signal */
 
 static size_t page;
 static sigjmp_buf back;
@@ -43,6 +42,7 @@ static void change(size_t i, struct random *r)
 	size_t old = held[i].len;
 
 	held[i].at = NULL;
+	signal_after(1 + (long)draw_below(r, LONGEST));
 	armed = 1;
 	if (!at)
 		p = map(len);
@@ -64,7 +64,6 @@ static void change(size_t i, struct random *r)
 
 int main(void)
 {
-	struct itimerval often = { { 0, 60 }, { 0, 60 } }, never = { 0 };
 	struct sigaction action = { .sa_handler = handler };
 	static struct random r = { 17 };
 	static bool good = true;
@@ -74,7 +73,6 @@ int main(void)
 	 * without it. */
 	setenv("SHIM_TEST_UNSERVED", "1", 1);
 	sigaction(SIGALRM, &action, NULL);
-	setitimer(ITIMER_REAL, &often, NULL);
 	while (jumps < JUMPS) {
 		size_t i = draw_below(&r, HELD);
 
@@ -82,7 +80,6 @@ int main(void)
 			change(i, &r);
 		good = good && is_whole(draw_below(&r, HELD));
 	}
-	setitimer(ITIMER_REAL, &never, NULL);
 	for (size_t i = 0; i < HELD; i++) {
 		good = good && is_whole(i);
 		must(!held[i].at || munmap(held[i].at, held[i].len) == 0);

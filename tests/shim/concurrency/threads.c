@@ -12,7 +12,6 @@
 
 #define THREADS 4
 #define SLOTS 64
-#define ROUNDS 12000
 
 struct region {
 	char *at;
@@ -147,8 +146,9 @@ static void *work(void *seed)
 {
 	struct region *slots[SLOTS] = { NULL };
 	struct random random = { (uint64_t)(uintptr_t)seed * 7919 };
+	size_t rounds = sized(3000, 12000);
 
-	for (int i = 0; i < ROUNDS; i++)
+	for (size_t i = 0; i < rounds; i++)
 		step(&slots[draw_below(&random, SLOTS)], &random);
 	for (int i = 0; i < SLOTS; i++)
 		if (slots[i])

@@ -20,7 +20,8 @@
 #include <sys/stat.h>
 #include <time.h>
 
-#define PATIENCE 60 /* seconds that a sequence may take */
+#define MOST_CPU 60 /* seconds of processor time for a sequence */
+#define PATIENCE 600 /* seconds to wait for one that sleeps for ever */
 #define LONGEST 600 /* operations of a sequence */
 #define LAST_VARIABLE 1900
 #define TRIES 3000 /* of shorter sequences */
@@ -168,7 +169,7 @@ static void apply(const char *setting)
 
 static void become(int which, const char *kept)
 {
-	struct rlimit limit = { PATIENCE, PATIENCE };
+	struct rlimit limit = { MOST_CPU, MOST_CPU };
 	bool follows = which == KERNEL && is_followed();
 	char seed[24];
 	char *args[] = { (char[]){ "differ" },

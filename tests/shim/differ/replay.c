@@ -109,7 +109,19 @@ size_t look_text(char *text, size_t cap, char *at, size_t len)
 /* ------------------------------------------------------------------------ */
 /* Signals at any time, whose handler maps                                   */
 
+#define STORM_US 150
+
+static volatile bool storm_is_on;
 static volatile bool storm_failed;
+
+/* Asked for by each handler at its end: a program gets on between two of them,
+ * however slow the machine. */
+static void next_signal(long us)
+{
+	struct itimerval once = { { 0, 0 }, { 0, us } };
+
+	setitimer(ITIMER_REAL, &once, NULL);
+}
 
 static void storm_handler(int signal)
 {
@@ -127,16 +139,16 @@ static void storm_handler(int signal)
 	}
 	if (p != MAP_FAILED && munmap(p, len))
 		storm_failed = true;
+	if (storm_is_on)
+		next_signal(STORM_US);
 	errno = before;
 }
 
 /* Returns whether every handler so far found what it should. */
 bool storm(bool on)
 {
-	long us = on ? 150 : 0;
-	struct itimerval interval = { { 0, us }, { 0, us } };
-
-	setitimer(ITIMER_REAL, &interval, NULL);
+	storm_is_on = on;
+	next_signal(on ? STORM_US : 0);
 	return !storm_failed;
 }
 

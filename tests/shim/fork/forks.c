@@ -6,8 +6,7 @@
  * and trim the heap: at any moment of theirs. Each child finds what they held
  * as it was, and what it maps itself is fresh and no one else's.
  *
- * For life.sh, which looks at the children's reports. LLFREE_TEST_SECONDS makes
- * it longer than two seconds.
+ * For life.sh, which looks at the children's reports.
  */
 #include "tests/shim/shim.h"
 
@@ -160,16 +159,8 @@ static pid_t fork_somehow(bool by_libc)
 		       : (pid_t)syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L);
 }
 
-/* Of this process, whatever it waits for. */
-static void limit_time(void)
-{
-	signal(SIGALRM, SIG_DFL);
-	alarm(60);
-}
-
 static void child(bool by_libc)
 {
-	limit_time();
 	_exit(works() && (by_libc ? malloc_works() : heap_ends()) ? 0 : 1);
 }
 
@@ -193,8 +184,6 @@ static bool child_goes_on(void)
 	int status;
 
 	goes_on = pid == 0;
-	if (goes_on)
-		limit_time();
 	return goes_on || (pid > 0 && waitpid(pid, &status, 0) == pid &&
 			   WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
 }
@@ -209,12 +198,15 @@ static void end_if_gone_on(void)
 }
 
 /* From the middle of a call of this very thread. */
+static volatile sig_atomic_t interruptions;
+
 static void child_of_handler(int number)
 {
 	static bool next;
 	int saved = errno;
 
 	(void)number;
+	interruptions++;
 	next = !next;
 	if (!(next ? child_goes_on() : one_child(false)))
 		bad = true;
@@ -223,32 +215,18 @@ static void child_of_handler(int number)
 
 static void interrupted(struct random *r)
 {
-	struct itimerval soon = { { 0, 0 }, { 0, 200 } };
-	struct itimerval never = { { 0, 0 }, { 0, 0 } };
 	struct held h = { NULL, 0 };
-	uint64_t until = draw_below(r, 60);
+	int before = interruptions;
 
-	setitimer(ITIMER_REAL, &soon, NULL);
-	for (uint64_t i = 0; i < until || h.at; i++)
+	signal_after(1 + (long)draw_below(r, 300));
+	while (interruptions == before || h.at)
 		change(&h, 'i', r);
-	/* Libc's fork waits for threads that a child does not have. */
-	if (!goes_on)
-		setitimer(ITIMER_REAL, &never, NULL);
 	end_if_gone_on();
-}
-
-static double now(void)
-{
-	struct timespec t;
-
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
 int main(void)
 {
-	const char *seconds = getenv("LLFREE_TEST_SECONDS");
-	double end = now() + (seconds ? atof(seconds) : 2);
+	size_t rounds = sized(20, 400);
 	struct random r = { 23 };
 	pthread_t threads[THREADS];
 
@@ -261,7 +239,7 @@ int main(void)
 	for (size_t i = 0; i < THREADS; i++)
 		must(pthread_create(&threads[i], NULL, keep_changing,
 				    (void *)i) == 0);
-	while (now() < end && !bad) {
+	for (size_t i = 0; i < rounds && !bad; i++) {
 		bad = bad || !one_child(true) || !one_child(false);
 		interrupted(&r);
 	}

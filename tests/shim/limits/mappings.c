@@ -10,7 +10,6 @@
 
 #define RW (PROT_READ | PROT_WRITE)
 #define REGIONS 2000u
-#define STEPS 30000u
 #define LONGEST 30u /* pages */
 #define LEFT 16u
 
@@ -97,9 +96,9 @@ static void unmake(struct region *r)
 /* Each region altered with a chance of one in three. */
 static size_t live_for_a_while(struct random *r, void (*alter)(struct region *))
 {
-	size_t most = 0;
+	size_t most = 0, steps = sized(8000, 32000);
 
-	for (size_t i = 0; i < STEPS; i++) {
+	for (size_t i = 0; i < steps; i++) {
 		struct region *one = &regions[draw_below(r, REGIONS)];
 		size_t pages = 1 + draw_below(r, LONGEST);
 
@@ -108,7 +107,7 @@ static size_t live_for_a_while(struct random *r, void (*alter)(struct region *))
 		else
 			make(one, pages,
 			     draw_below(r, 3) ? leave_alone : alter);
-		if (i % (STEPS / 8) == STEPS / 8 - 1) {
+		if (i % (steps / 8) == steps / 8 - 1) {
 			size_t now = mappings();
 
 			most = now > most ? now : most;

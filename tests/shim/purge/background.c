@@ -21,22 +21,15 @@
 
 int unshare(int flags);
 
-static void nap(unsigned us)
+/* Reads the figure by system calls only: no call about memory. */
+static bool has_fallen(size_t bytes)
 {
-	struct timespec time = { us / 1000000, us % 1000000 * 1000l };
-
-	nanosleep(&time, NULL);
+	return resident() <= bytes;
 }
 
-/* Without a call about memory: reads the figure by system calls only. */
 static bool falls_to(size_t bytes)
 {
-	for (int i = 0; i < 1000; i++) {
-		if (resident() <= bytes)
-			return true;
-		nap(10000);
-	}
-	return false;
+	return eventually(has_fallen, bytes);
 }
 
 static char *use(size_t len)
@@ -163,21 +156,29 @@ static long wakes(pid_t tid)
 	return number;
 }
 
+/* At most fifty times a second, over half a second. */
+static bool wakes_seldom(size_t tid)
+{
+	long before = wakes((pid_t)tid);
+	double begin = clock_now();
+
+	nap(500000);
+	return (double)(wakes((pid_t)tid) - before) <
+	       50 * (clock_now() - begin);
+}
+
 static void sleeps(void)
 {
 	size_t count;
 	pid_t tid = other_thread(&count);
-	long before;
 
 	if (!have_shim()) {
 		skip("a thread that sleeps", "the library is not there");
 		return;
 	}
 	must(tid != 0 && count == 2);
-	nap(300000);
-	before = wakes(tid);
-	nap(500000);
-	ok(wakes(tid) - before < 25, "when nothing is dirty it sleeps");
+	ok(eventually(wakes_seldom, (size_t)tid),
+	   "when nothing is dirty it sleeps");
 }
 
 static volatile pid_t handled_by;
@@ -223,20 +224,20 @@ static bool enters_sandbox(void)
 	return !prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) && is_single();
 }
 
+static bool works_with_less(size_t bytes)
+{
+	for (int n = 0; n < 10; n++)
+		use(page_size());
+	return resident() <= bytes;
+}
+
 /* By its calls, as without the setting. */
 static bool goes_by_calls(void)
 {
 	size_t before = resident();
 
 	use_often(LARGE);
-	for (int i = 0; i < 1000; i++) {
-		for (int n = 0; n < 10; n++)
-			use(page_size());
-		if (resident() <= before + 4 * MIB)
-			return true;
-		nap(5000);
-	}
-	return false;
+	return eventually(works_with_less, before + 4 * MIB);
 }
 
 static bool goes_on(void)
@@ -267,7 +268,7 @@ static bool leaves_first(void)
 {
 	pthread_t thread;
 
-	alarm(20);
+	alarm(patience());
 	must(!pthread_create(&thread, NULL, lasts_longer, NULL));
 	pthread_exit(NULL);
 }
@@ -286,27 +287,33 @@ static void gone_in_time(void)
 /* ------------------------------------------------------------------------ */
 /* Not in the way                                                            */
 
-/* Pages that can be had from the arena, as far as `most`; a few of them may be
- * borrowed at this moment by this process's own thread. */
-static size_t count_pages(size_t most)
-{
-	size_t count = 0;
+static size_t had;
 
-	for (unsigned naps = 0; naps < 100 && count < most;) {
+/* Takes pages from the arena until there is none; true when it has had `most`. A
+ * few may be borrowed at this moment by this process's own thread. */
+static bool has_pages(size_t most)
+{
+	for (; had < most; had++) {
 		void *p = mmap(NULL, page_size(), PROT_READ | PROT_WRITE,
 			       MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 		must(p != MAP_FAILED);
-		if (in_arena(p)) {
-			count++;
-			naps = 0;
+		if (in_arena(p))
 			continue;
-		}
 		must(munmap(p, page_size()) == 0);
-		nap(1000);
-		naps++;
+		return false;
 	}
-	return count;
+	return true;
+}
+
+/* All that there are, or a few less. */
+static size_t count_pages(void)
+{
+	for (unsigned naps = 0; naps < 100; naps++) {
+		has_pages(SIZE_MAX);
+		nap(1000);
+	}
+	return had;
 }
 
 /* Until the thread is at work, on what was just freed. */
@@ -322,7 +329,7 @@ static size_t expected;
 
 static bool has_all(void)
 {
-	return count_pages(expected) == expected;
+	return eventually(has_pages, expected);
 }
 
 static bool count_once(void)
@@ -333,7 +340,7 @@ static bool count_once(void)
 	must(pipe(result) == 0);
 	fflush(stdout);
 	if (fork() == 0) {
-		expected = count_pages(SIZE_MAX);
+		expected = count_pages();
 		_exit(write(result[1], &expected, sizeof(expected)) !=
 		      sizeof(expected));
 	}

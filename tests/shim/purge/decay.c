@@ -19,29 +19,33 @@ static void use(size_t len)
 	must(munmap(p, len) == 0);
 }
 
-/* Calls, as a program at work makes them, until little is left, or time is. */
+/* Calls, as a program at work makes them. */
+static bool works_with_less(size_t bytes)
+{
+	for (int n = 0; n < 10; n++)
+		use(page_size());
+	return resident() <= bytes;
+}
+
 static bool shrinks_to(size_t bytes)
 {
-	struct timespec pause = { 0, 5000000 };
+	return eventually(works_with_less, bytes);
+}
 
-	for (int i = 0; i < 6000; i++) {
-		for (int n = 0; n < 10; n++)
-			use(page_size());
-		if (resident() <= bytes)
-			return true;
-		nanosleep(&pause, NULL);
-	}
-	return false;
+/* What was used before counts only if that was a moment ago. */
+static bool keeps(size_t bytes)
+{
+	for (int i = 0; i < 5; i++)
+		use(LARGE);
+	return resident() > bytes;
 }
 
 static void large(void)
 {
 	size_t before = resident();
 
-	for (int i = 0; i < 5; i++)
-		use(LARGE);
 	if (have_shim())
-		must(resident() > before + LARGE / 2);
+		must(eventually(keeps, before + LARGE / 2));
 	ok(shrinks_to(before + 4 * MIB), "a large region that came and went");
 	use(LARGE);
 }
