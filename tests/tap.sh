@@ -11,6 +11,9 @@
 #   CC CXX PYTHON3      as configure found them; CXX and PYTHON3 may be empty
 
 : "${srcdir:?run it by make check T=...}" "${builddir:?}"
+# Seconds to wait for what must happen, on a machine however busy.
+patience=${LLFREE_TEST_PATIENCE:-300}
+test_size=${LLFREE_TEST_SIZE:-short}
 # shellcheck disable=SC2034 # for the scripts
 preload=$builddir/.libs/libllfree-preload.so
 tap_count=0
@@ -43,6 +46,25 @@ tap_not() {
 
 tap_invert() {
 	! "$@"
+}
+
+# size SHORT LONG: how much of something; the second is for make check-long.
+size() {
+	if [ "$test_size" = long ]; then
+		echo "$2"
+	else
+		echo "$1"
+	fi
+}
+
+# eventually COMMAND [ARG]...: waits until the command succeeds; fails when
+# patience is over before.
+eventually() {
+	tap_end=$(($(date +%s) + patience))
+	until "$@"; do
+		[ "$(date +%s)" -lt "$tap_end" ] || return
+		sleep 0.05
+	done
 }
 
 # tap_skip NAME REASON

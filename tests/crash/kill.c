@@ -34,6 +34,7 @@
 
 #define WORKERS 3
 #define MOST_EXTENTS 2048
+#define MOST_CALLS 5000 /* of a process, until it is killed */
 #define MOST_ORDER ((unsigned)LLFREE_HUGE_ORDER + 3)
 #define TREES_HUGE (LLFREE_TREE_CHILDREN > 8 ? 8 : LLFREE_TREE_CHILDREN)
 /* Two trees and a partial one, but not of the largest sizes. */
@@ -318,11 +319,26 @@ static void inherit(struct worker *w, llfree_t *self)
 	}
 }
 
-/* The process that is killed, or closes the pool before that. */
-static _Noreturn void live(long run_ns)
+static uint64_t all_calls(void)
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < WORKERS; i++)
+		sum += journal->calls[i];
+	return sum;
+}
+
+static void nap(size_t us)
+{
+	struct timespec pause = { .tv_nsec = (long)us * 1000 };
+
+	nanosleep(&pause, NULL);
+}
+
+/* The process that is killed, or closes the pool after so many calls. */
+static _Noreturn void live(uint64_t last_call)
 {
 	llfree_classing_t classing = llfree_classing_simple(WORKERS);
-	struct timespec pause = { .tv_nsec = run_ns };
 
 	must(llfree_pool_open(&pool, path, &classing, 0) == LLFREE_POOL_OK);
 	for (size_t i = 0; i < WORKERS; i++) {
@@ -330,7 +346,8 @@ static _Noreturn void live(long run_ns)
 		must(pthread_create(&workers[i].thread, NULL, work,
 				    &workers[i]) == 0);
 	}
-	nanosleep(&pause, NULL);
+	while (all_calls() < last_call)
+		nap(100);
 	atomic_store(&stopping, true);
 	for (size_t i = 0; i < WORKERS; i++)
 		must(pthread_join(workers[i].thread, NULL) == 0);
@@ -505,12 +522,24 @@ struct score {
 	uint64_t killed, recovered;
 };
 
+/* Until the child has made them, or has ended. */
+static void await_calls(pid_t child, uint64_t calls)
+{
+	siginfo_t ended = { .si_pid = 0 };
+
+	while (all_calls() < calls && !ended.si_pid) {
+		nap(100);
+		must(!waitid(P_PID, (id_t)child, &ended,
+			     WEXITED | WNOHANG | WNOWAIT));
+	}
+}
+
 static void round_of(uint64_t *random, struct score *score)
 {
-	struct timespec pause = { .tv_nsec = 1000000 +
-					     (long)below(random, 6000000) };
-	long run_ns = (long)below(random, 12000000);
-	int status;
+	bool while_opening = below(random, 8) == 0;
+	bool closes = !while_opening && below(random, 3) == 0;
+	uint64_t call = all_calls() + 1 + below(random, MOST_CALLS);
+	int status = 0;
 	pid_t child;
 
 	for (size_t i = 0; i < WORKERS; i++) {
@@ -521,9 +550,10 @@ static void round_of(uint64_t *random, struct score *score)
 	fflush(stdout);
 	child = fork();
 	if (child == 0)
-		live(run_ns);
+		live(closes ? call : UINT64_MAX);
 	must(child > 0);
-	nanosleep(&pause, NULL);
+	await_calls(child, while_opening ? 0 : call);
+	nap(below(random, 1000));
 	(void)kill(child, SIGKILL);
 	must(waitpid(child, &status, 0) == child);
 	if (WIFEXITED(status) && WEXITSTATUS(status) != 0) {
@@ -559,20 +589,18 @@ int main(int argc, char **argv)
 {
 	uint64_t rounds = argc > 1 ? strtoull(argv[1], NULL, 0) : 200;
 	struct score score = { 0, 0 };
-	uint64_t random, calls = 0;
+	uint64_t random;
 
 	seed = argc > 2 ? strtoull(argv[2], NULL, 0) : (uint64_t)time(NULL);
 	random = seed * 2 + 1;
 	make_files();
 	for (kill_round = 0; kill_round < rounds; kill_round++)
 		round_of(&random, &score);
-	for (size_t i = 0; i < WORKERS; i++)
-		calls += journal->calls[i];
 	remove_files();
 	printf("# %" PRIu64 " rounds, %" PRIu64 " kills, %" PRIu64
 	       " recoveries, %" PRIu64 " calls, seed %" PRIu64 "\n",
-	       rounds, score.killed, score.recovered, calls, seed);
-	must(score.recovered > rounds / 10 && calls > rounds);
+	       rounds, score.killed, score.recovered, all_calls(), seed);
+	must(score.recovered > rounds / 10 && all_calls() > rounds);
 	puts("ok 1 - what completed before a kill is there after it\n1..1");
 	return 0;
 }

@@ -16,7 +16,7 @@ run() {
 	javac -J-XX:-UsePerfData -d . "$work/Work.java" && sha256sum ./*.class ||
 		return
 	for collector in $collectors; do
-		timeout --foreground -k 5 60 java -XX:-UsePerfData \
+		timeout --foreground -k 5 "$patience" java -XX:-UsePerfData \
 			"-XX:+Use$collector" -Xmx400m -cp . Work "$scale" ||
 			return
 	done

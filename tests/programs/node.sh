@@ -10,7 +10,7 @@ needs node
 scale=$(size 1 4)
 
 run() {
-	timeout --foreground -k 5 60 node --no-warnings "$work/node.js" "$scale"
+	timeout --foreground -k 5 "$patience" node --no-warnings "$work/node.js" "$scale"
 }
 
 program_test 'node'

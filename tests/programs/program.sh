@@ -17,8 +17,7 @@
 # processes have to balance, and of what each program could have been served
 # 95 % were, or share_wanted, which a script sets for a reason that it gives.
 #
-# n=$(size 1000 100000) is the size of a test: PROGRAMS_SIZE=full, as
-# in make check-programs, takes the second.
+# n=$(size 1000 100000) is how much a test does, here and in make check-long.
 
 . "$srcdir/tests/tap.sh"
 
@@ -27,14 +26,6 @@ in=$tmp/in
 reports=$tmp/reports
 share_wanted=95
 status_wanted=0
-
-size() {
-	if [ "${PROGRAMS_SIZE-}" = full ]; then
-		echo "$2"
-	else
-		echo "$1"
-	fi
-}
 
 needs() {
 	for command; do

@@ -13,21 +13,20 @@
 # limited COMMAND [ARG]...: ends it when it takes far too long; so no test waits
 # for ever. Signals go on to the command, and its status comes back.
 limited() {
-	timeout --foreground -k 5 60 "$@"
+	timeout --foreground -k 5 "$patience" "$@"
 }
 
 become() {
-	exec timeout --foreground -k 5 60 "$@"
+	exec timeout --foreground -k 5 "$patience" "$@"
 }
 
-# True when the server answers, within ten seconds.
+# True once the server answers, false when it has ended.
 up() {
-	for _ in $(seq 200); do
-		kill -0 "$pid" 2>/dev/null || return
-		! answers || return 0
-		sleep 0.05
-	done
-	return 1
+	eventually up_or_gone && kill -0 "$pid" 2>/dev/null
+}
+
+up_or_gone() {
+	! kill -0 "$pid" 2>/dev/null || answers
 }
 
 # On a port that is free: where another one listens, a server ends.

@@ -64,7 +64,7 @@ stressors() {
 run() {
 	stressors | while read -r name rounds options; do
 		# shellcheck disable=SC2086 # several words
-		timeout 120 stress-ng --quiet --verify --"$name" 1 \
+		timeout "$patience" stress-ng --quiet --verify --"$name" 1 \
 			--"$name"-ops $((rounds * times)) $options
 		echo "$name: $?"
 	done

@@ -20,18 +20,28 @@ says() {
 	grep -q "$1" "$tmp/err"
 }
 
-# A program that sleeps, and asks for nothing meanwhile.
-reports() {
+# sleeps_until NUMBER PATTERN SETTING...: a program that sleeps, and asks for
+# nothing meanwhile, until so many lines of its reports have the pattern.
+sleeps_until() {
+	number=$1 pattern=$2
+	shift 2
+	env LD_PRELOAD="$preload" LLFREE_STATS_INTERVAL=1 "$@" sleep 100000 \
+		2>"$tmp/err" &
+	eventually has_said
+	status=$?
 	cat "$tmp/err"
-	[ "$(grep -c '"exit": *"interval"' "$tmp/err")" -ge "$1" ]
+	kill $!
+	wait $!
+	return $status
 }
-tap_ok "a program that sleeps" with LLFREE_STATS=json LLFREE_STATS_INTERVAL=1 \
-	sleep 2.5
-tap_ok "reports each second" reports 2
+has_said() {
+	[ "$(grep -c "$pattern" "$tmp/err")" -ge "$number" ]
+}
+tap_ok "a program that sleeps reports each second" \
+	sleeps_until 2 '"exit": *"interval"' LLFREE_STATS=json
 tap_ok "and names the thread" says '"background": "running"'
-tap_ok "also without statistics" \
-	with LLFREE_STATS_INTERVAL=1 LLFREE_DECAY_MS=-1 sleep 1.5
-tap_ok "in its report" says '^Background thread: running'
+tap_ok "also without statistics, in its report" \
+	sleeps_until 1 '^Background thread: running' LLFREE_DECAY_MS=-1
 
 quick() {
 	for i in $(seq 200); do

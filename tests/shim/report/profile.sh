@@ -74,21 +74,29 @@ static void *work(void *arg)
 	return arg;
 }
 
+static void next_alarm(void)
+{
+	struct itimerval once = { { 0, 0 }, { 0, 1000 } };
+
+	setitimer(ITIMER_REAL, &once, NULL);
+}
+
 static void on_alarm(int number)
 {
 	(void)number;
 	site_of_served(PAGES(2));
+	if (!stop)
+		next_alarm();
 }
 
 /* Threads that map, signals that map, and forks in between. */
 static int crowd(void)
 {
-	struct itimerval timer = { { 0, 1000 }, { 0, 1000 } };
 	pthread_t threads[3];
 	int failed = 0;
 
 	signal(SIGALRM, on_alarm);
-	setitimer(ITIMER_REAL, &timer, NULL);
+	next_alarm();
 	for (int i = 0; i < 3; i++)
 		pthread_create(&threads[i], NULL, work, NULL);
 	for (int i = 0; i < 100; i++) {
@@ -96,7 +104,6 @@ static int crowd(void)
 		int status = 0;
 
 		if (pid == 0) {
-			alarm(20);
 			for (int k = 0; k < 5; k++)
 				site_of_child();
 			close(2);
@@ -182,7 +189,7 @@ tap_ok "the child's sites" grep -q site_of_child "$tmp/err"
 tap_ok "the parent's are not the child's" \
 	test "$(grep -c static_site "$tmp/err")" -eq 1
 
-LLFREE_STATS_FILE=$tmp/crowd preloaded timeout 120 "$tmp/sites" crowd &&
+LLFREE_STATS_FILE=$tmp/crowd preloaded timeout "$patience" "$tmp/sites" crowd &&
 	status=0 || status=$?
 tap_ok "threads, signals and forks" test "$status" -eq 0
 tap_ok "with a report" grep -q 'site_of_served+' "$tmp/crowd"

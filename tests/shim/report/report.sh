@@ -121,7 +121,7 @@ tap_ok "or nowhere, least of all in the program's own file" closed env
 
 # A pipe that no one reads, or that someone does.
 unread() {
-	mkfifo "$tmp/pipe" && limited 10 env LD_PRELOAD="$preload" \
+	mkfifo "$tmp/pipe" && limited "$patience" env LD_PRELOAD="$preload" \
 		LLFREE_STATS=json LLFREE_STATS_FILE="$tmp/pipe" "$ends" exit \
 		2>"$tmp/err"
 	test $? = 3 && grep -q 'cannot be opened' "$tmp/err" &&

@@ -40,37 +40,38 @@ tap_ok "a program that ignores it" with LLFREE_STATS=json \
 	sh -c "trap '' USR2; sh -c 'kill -USR2 \$\$; echo works'"
 tap_ok "goes on to do so" grep -qx works "$tmp/out"
 
-# Maps and unmaps until two reports by interval are in the file.
-cat >"$tmp/loop.c" <<'EOT'
+# How many lines of a file have a word.
+cat >"$tmp/count.h" <<'EOT'
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <time.h>
-static int count(const char *path)
+static int count(const char *path, const char *word)
 {
 	FILE *report = fopen(path, "r");
 	static char line[1 << 20];
 	int n = 0;
 
 	while (report && fgets(line, sizeof(line), report))
-		n += strstr(line, "\"interval\"") != NULL;
+		n += strstr(line, word) != NULL;
 	if (report)
 		fclose(report);
 	return n;
 }
+EOT
+
+# Maps and unmaps until two reports by interval are in the file.
+cat >"$tmp/loop.c" <<'EOT'
+#include "count.h"
+#include <sys/mman.h>
+#include <unistd.h>
 int main(int argc, char **argv)
 {
-	struct timespec pause = { 0, 20000000 };
-
-	for (int i = 0; i < 1500 && argc > 1; i++) {
-		if (count(argv[1]) >= 2)
-			return 0;
+	while (argc > 1 && count(argv[1], "\"interval\"") < 2) {
 		for (int n = 0; n < 20; n++)
 			munmap(mmap(0, 65536, PROT_READ | PROT_WRITE,
 				    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 65536);
-		nanosleep(&pause, NULL);
+		usleep(20000);
 	}
-	return 1;
+	return 0;
 }
 EOT
 # shellcheck disable=SC2086 # a command, perhaps with options
@@ -79,9 +80,11 @@ tap_ok "reports each second" with LLFREE_STATS=json LLFREE_STATS_INTERVAL=1 \
 	"$tmp/loop" "$tmp/report"
 tap_ok "and at the end" reports "exit|_exit" 1
 
-# Signals as fast as they can come, to threads that are busy with memory; two
-# such processes, of which one has closed all that was open, and one file.
+# Signals as fast as they can come, to threads that are busy with memory, until
+# there are reports of some; two such processes, of which one has closed all that
+# was open, and one file.
 cat >"$tmp/storm.c" <<'EOT'
+#include "count.h"
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -109,12 +112,11 @@ int main(int argc, char **argv)
 {
 	pthread_t threads[2];
 
-	(void)argv;
-	for (int fd = 0; fd < 1024 && argc > 1; fd++)
+	for (int fd = 0; fd < 1024 && argc > 2; fd++)
 		close(fd);
 	for (int i = 0; i < 2; i++)
 		pthread_create(&threads[i], NULL, churn, NULL);
-	for (int i = 0; i < 200; i++) {
+	for (int i = 0; i < 200 || count(argv[1], "\"demand\"") < 20; i++) {
 		pthread_kill(threads[i & 1], SIGUSR2);
 		kill(getpid(), SIGUSR2);
 		usleep(1000);
@@ -129,7 +131,7 @@ storm() {
 	rm -f "$tmp/report"
 	with_storm="env LD_PRELOAD=$preload LLFREE_STATS=json
 		LLFREE_STATS_SIGNAL=USR2 LLFREE_STATS_INTERVAL=1
-		LLFREE_STATS_FILE=$tmp/report $tmp/storm"
+		LLFREE_STATS_FILE=$tmp/report $tmp/storm $tmp/report"
 	# shellcheck disable=SC2086 # a command
 	{
 		$with_storm & other=$!

@@ -105,7 +105,8 @@ fi
 tap_ok "no stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 ls / 2>&-"
 tap_ok "a full stderr" sh -c "LD_PRELOAD='$preload' LLFREE_STATS=1 ls / 2>/dev/full"
 cat >"$tmp/broken" <<'EOT'
-{ sleep 0.2; LD_PRELOAD=$1 LLFREE_STATS=1 sh -c 'exit 5' 2>&1
+{ (trap '' PIPE; while echo; do :; done) 2>/dev/null
+LD_PRELOAD=$1 LLFREE_STATS=1 sh -c 'exit 5' 2>&1
 echo $? >"$2"; } | true
 EOT
 sh "$tmp/broken" "$preload" "$tmp/status"

@@ -177,7 +177,6 @@ fi
 cat >"$tmp/thread.c" <<'EOT'
 #include <pthread.h>
 #include <stdlib.h>
-#include <unistd.h>
 static volatile int stop;
 static void *work(void *arg)
 {
@@ -189,7 +188,6 @@ static pthread_t thread;
 __attribute__((constructor)) static void begin(void)
 {
 	pthread_create(&thread, 0, work, 0);
-	usleep(1000);
 }
 __attribute__((destructor)) static void end(void)
 {

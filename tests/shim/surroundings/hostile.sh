@@ -204,7 +204,7 @@ fi
 # shared; and under valgrind
 
 quickly() {
-	timeout -k 5 60 "$@"
+	timeout -k 5 "$patience" "$@"
 }
 
 sanitized() { # PRELOADED
@@ -289,7 +289,8 @@ sandboxed() {
 }
 # Of the program, of two that it forked, and of two that it started.
 boxes() {
-	echo "$(wc -l <"$tmp/box") reports"
+	echo "$(wc -l <"$tmp/box") reports:"
+	cat "$tmp/box"
 	[ "$(wc -l <"$tmp/box")" -eq 5 ] &&
 		[ "$(grep -c '"balanced": true' "$tmp/box")" -eq 5 ]
 }

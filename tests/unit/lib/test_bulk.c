@@ -501,7 +501,6 @@ static void test_random(void **state)
 
 struct world {
 	_Atomic uint8_t owner[FRAMES];
-	double until;
 	bool slots;
 };
 static struct world world;
@@ -528,7 +527,7 @@ static void worker(void *arg, size_t id)
 	size_t held = 0;
 
 	(void)arg;
-	while (test_clock() < world.until) {
+	for (size_t round = test_rounds(20000); round; round--) {
 		size_t n = fx_below(&seed, HELD - held + 1);
 		llfree_bulk_t got =
 			llfree_get_bulk(fx.self, frames + held, n, request);
@@ -554,7 +553,6 @@ static void threads(size_t left, bool slots)
 	if (left < FRAMES)
 		fx_take(&fx, left, FRAMES - left);
 	memset((void *)&world, 0, sizeof(world));
-	world.until = test_clock() + test_seconds(1.0 / 16);
 	world.slots = slots;
 	run_threads(THREADS, worker, NULL);
 	assert_int_equal(fx_free_frames(&fx), left);

@@ -16,7 +16,7 @@ struct edge {
 	unsigned order;
 	size_t slots;
 	size_t share; /* blocks that each thread may hold, one more in flight */
-	double until;
+	size_t rounds;
 	atomic_size_t taken;
 	atomic_bool stop;
 };
@@ -59,7 +59,7 @@ static void keep_share(void *arg, size_t id)
 
 	must(held);
 	meet(&edge->meeting);
-	while (test_clock() < edge->until) {
+	for (size_t n = test_rounds(200); n; n--) {
 		size_t least = fx_below(&random, 4)
 				       ? edge->share - 1
 				       : fx_below(&random, edge->share);
@@ -96,7 +96,7 @@ static void run(size_t threads, size_t slots, unsigned order, size_t share,
 	if (frames < HUGE_FRAME)
 		fx_take(&edge.fx, frames, HUGE_FRAME - frames);
 	edge.meeting.count = threads;
-	edge.until = test_clock() + test_seconds(1.0 / 40);
+	edge.rounds = test_rounds(20);
 	run_threads(threads, body, &edge);
 	assert_int_equal(fx_free_frames(&edge.fx), frames);
 	fx_end(&edge.fx);
@@ -167,7 +167,7 @@ static void take_all(void *arg, size_t id)
 				edge->fx.self, frame_id(0), edge->fx.frames,
 				request_of(edge, id, &random))));
 			atomic_store(&edge->taken, 0);
-			atomic_store(&edge->stop, test_clock() > edge->until);
+			atomic_store(&edge->stop, --edge->rounds == 0);
 		}
 		meet(&edge->meeting);
 	} while (!atomic_load(&edge->stop));

@@ -382,15 +382,12 @@ static void snapshot(pthread_t thread, uint8_t *lower, uint8_t *said)
 	fx_end(&copy);
 }
 
-#define COPIES_LEAST 6u
-
 static void test_in_the_middle(void **state)
 {
 	struct sigaction action = { .sa_handler = freeze };
-	double until = test_clock() + test_seconds(1.0 / 2);
 	uint8_t *lower, *said;
 	pthread_t thread;
-	size_t copies = 0;
+	size_t copies = test_rounds(3000);
 
 	(void)state;
 	test_seed_next();
@@ -403,7 +400,7 @@ static void test_in_the_middle(void **state)
 	assert_true(journal.map && lower && said);
 	sigaction(SIGUSR1, &action, NULL);
 	assert_int_equal(pthread_create(&thread, NULL, journal_work, NULL), 0);
-	for (; copies < COPIES_LEAST || test_clock() < until; copies++)
+	for (; copies > 0; copies--)
 		snapshot(thread, lower, said);
 	atomic_store(&journal.stop, true);
 	assert_int_equal(pthread_join(thread, NULL), 0);

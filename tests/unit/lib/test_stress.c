@@ -7,7 +7,7 @@
  * out twice or freed without its owner; at quiet points the allocator is
  * compared with the owners, and everything free must be there to be had.
  *
- * LLFREE_TEST_SECONDS makes it longer, LLFREE_TEST_SEED repeats a run.
+ * LLFREE_TEST_SIZE=long makes it longer, LLFREE_TEST_SEED repeats a run.
  */
 
 #include "tests/unit/lib/fixture.h"
@@ -24,7 +24,7 @@ struct world {
 	unsigned char *content; /* what a program would keep in a frame */
 	struct meeting meeting;
 	atomic_bool stop;
-	double until;
+	size_t rounds;
 	size_t slots;
 	bool movable;
 	atomic_size_t held;
@@ -348,7 +348,7 @@ static void quiet_point(struct worker *worker)
 		check_owners(worker->world);
 		check_all_to_be_had(worker);
 		check_counts(worker->world);
-		if (test_clock() > worker->world->until)
+		if (--worker->world->rounds == 0)
 			atomic_store(&worker->world->stop, true);
 	}
 	meet(&worker->world->meeting);
@@ -389,7 +389,7 @@ static void stress(size_t threads, size_t slots, size_t frames, bool movable)
 	assert_non_null(world.owner);
 	assert_non_null(world.content);
 	world.meeting.count = threads;
-	world.until = test_clock() + test_seconds(1.0 / 10);
+	world.rounds = test_rounds(25);
 	run_threads(threads, work, &world);
 	assert_int_equal(fx_free_frames(&world.fx), frames);
 	free(world.owner);

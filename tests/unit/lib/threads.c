@@ -8,7 +8,7 @@
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
+#include <string.h>
 
 #define MOST_THREADS 64
 
@@ -34,20 +34,11 @@ void test_seed_next(void)
 	test_seed |= 1;
 }
 
-double test_seconds(double share)
+size_t test_rounds(size_t quick)
 {
-	const char *text = getenv("LLFREE_TEST_SECONDS");
-	double all = text ? strtod(text, NULL) : 0;
+	const char *size = getenv("LLFREE_TEST_SIZE");
 
-	return share * (all > 0 ? all : 4);
-}
-
-double test_clock(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+	return size && !strcmp(size, "long") ? 10 * quick : quick;
 }
 
 void meet(struct meeting *meeting)

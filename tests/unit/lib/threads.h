@@ -21,10 +21,8 @@ _Noreturn void must_fail(const char *condition, const char *file, int line);
 extern uint64_t test_seed;
 void test_seed_next(void);
 
-/* Seconds for a test with `share` of all; LLFREE_TEST_SECONDS is the sum. */
-double test_seconds(double share);
-/* Seconds from some start. */
-double test_clock(void);
+/* So many, and ten times as many with LLFREE_TEST_SIZE=long. */
+size_t test_rounds(size_t quick);
 
 /* A point where `count` threads wait for each other, again and again. */
 struct meeting {

@@ -38,17 +38,15 @@ build() { # ORDER
 run() { # ORDER TEST [ARG]...
 	program=$tmp/$1/$2
 	shift 2
-	LLFREE_TEST_SECONDS=0.5 timeout 300 "$program" "$@"
+	"$program" "$@"
 }
 
-order=0
-while test $order -le 9; do
+for order in $(size '0 9' '0 1 2 3 4 5 6 7 8 9'); do
 	tap_ok "order $order compiles" build $order
 	for t in $tests; do
 		tap_ok "order $order, $t" run $order "$t"
 	done
 	tap_ok "order $order, fuzz" run $order fuzz --random 500 1
 	rm -rf "${tmp:?}/$order"
-	order=$((order + 1))
 done
 tap_done
