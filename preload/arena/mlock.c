@@ -10,8 +10,27 @@
  */
 #include "preload/arena/frames.h"
 #include "preload/arena/merge.h"
+#include "preload/arena/page.h"
 #include "preload/arena/tree.h"
 #include "preload/arena/zone.h"
+
+/* When its frames are had, the tree may have left already, and something else
+ * may be mapped there. */
+static bool leave(size_t tree)
+{
+	struct span s = span_of_tree(tree);
+
+	if (!zone_get_at(s))
+		return false;
+	if (!tree_is_online(tree) || page_unmap(s)) {
+		zone_put(s);
+		return false;
+	}
+	frames_forget(tree);
+	atom_store_release(&arena.tree_states[tree], TREE_OFF);
+	zone_put(s);
+	return true;
+}
 
 /* A free tree leaves, if it can; another one is handled by `partly_used`. */
 static bool trim_tree(size_t tree, bool (*partly_used)(size_t tree))
@@ -19,7 +38,7 @@ static bool trim_tree(size_t tree, bool (*partly_used)(size_t tree))
 	if (!tree_is_online(tree))
 		return false;
 	if (!arena.reserved && tree_is_free(tree))
-		return tree_leave(tree);
+		return leave(tree);
 	return partly_used(tree);
 }
 

@@ -3,14 +3,16 @@
 
 /*
  * The state of the arena, for the files of this folder. They stand on floors: a
- * file calls functions of lower floors only (tests/unit/architecture.sh).
+ * file calls functions of lower floors only (tests/unit/architecture.sh reads
+ * this table).
  *
- *	6	detach: the kernel maps over us		snapshot: figures
- *	5	serve	free	mlock	start
- *	4	purge: memory goes back			merge: fewer mappings
- *	3	frames: a frame's life			tree: 16 MiB come online
- *	2	zone: the allocators	page: the kernel's part	   parts: addresses
- *	1	state	epoch	marks	usage	class	vma
+ *	7	detach snapshot
+ *	6	serve free mlock start
+ *	5	purge merge
+ *	4	frames tree
+ *	3	zone page parts
+ *	2	epoch vma
+ *	1	state marks usage class
  */
 #pragma once
 

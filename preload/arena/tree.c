@@ -3,7 +3,6 @@
 
 #include "preload/arena/tree.h"
 
-#include "preload/arena/frames.h"
 #include "preload/arena/page.h"
 #include "preload/arena/zone.h"
 
@@ -148,24 +147,6 @@ bool tree_is_free(size_t tree)
 {
 	return zone_stats_at(span_of_tree(tree).first, LLFREE_TREE_ORDER)
 		       .free_trees != 0;
-}
-
-/* When its frames are had, the tree may have left already, and something else
- * may be mapped there. */
-bool tree_leave(size_t tree)
-{
-	struct span s = span_of_tree(tree);
-
-	if (!zone_get_at(s))
-		return false;
-	if (!tree_is_online(tree) || page_unmap(s)) {
-		zone_put(s);
-		return false;
-	}
-	frames_forget(tree);
-	atom_store_release(&arena.tree_states[tree], TREE_OFF);
-	zone_put(s);
-	return true;
 }
 
 void tree_forget_threads(void)

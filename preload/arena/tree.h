@@ -3,8 +3,7 @@
 
 /*
  * Trees come online: 16 MiB of addresses are mapped when the first frame of a
- * tree is needed, and leave the address space when that is asked for and
- * nothing of them is in use. The states are in state.h.
+ * tree is needed. The states are in state.h.
  */
 #pragma once
 
@@ -21,10 +20,6 @@ void tree_await(size_t tree, unsigned *tries, unsigned most);
 
 /* A tree that is not mapped yet never will be: something else is there. */
 void tree_set_unavailable(size_t tree);
-
-/* A tree of which nothing is in use leaves the address space; false when it
- * cannot. */
-bool tree_leave(size_t tree);
 
 /* Whether all of the tree is free, at the moment. */
 bool tree_is_free(size_t tree);

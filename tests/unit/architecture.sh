@@ -140,17 +140,59 @@ preload_obeys() {
 	test ! -s "$tmp/wrong"
 }
 
-# The object files of a folder of preload/ form no circle: FILE FILE for each
-# that leaves undefined what another one defines, in an order by tsort.
-no_circle() { # FOLDER
-	set -- "$builddir/preload/$1"/.libs/*.o
-	for object; do
-		nm -P "$object" | awk -v file="${object##*_la-}" '{ print file, $1, $2 }'
-	done >"$tmp/symbols"
+# The same by the object files, which cannot lie: "FILE FILE", in folders of
+# preload/, where one leaves a name undefined that the other defines.
+object_uses() {
+	(cd "$builddir" && find preload -name '*.o' -path '*/.libs/*') |
+		while read -r object; do
+			file=$(echo "$object" |
+				sed 's|^preload/||; s|\.libs/[^/]*_la-||; s|\.o$||')
+			nm -P "$builddir/$object" |
+				awk -v file="$file" '{ print file, $1, $2 }'
+		done >"$tmp/symbols"
 	awk '$3 ~ /^[TDBRC]$/ { print $2, $1 }' "$tmp/symbols" | sort >"$tmp/defined"
 	awk '$3 == "U" { print $2, $1 }' "$tmp/symbols" | sort |
-		join - "$tmp/defined" | awk '{ print $2, $3 }' | sort -u >"$tmp/uses"
-	test -s "$tmp/uses" && tsort "$tmp/uses"
+		join - "$tmp/defined" | awk '$2 != $3 { print $2, $3 }' | sort -u
+}
+
+objects_form_no_circle() {
+	object_uses >"$tmp/uses"
+	test "$(wc -l <"$tmp/uses")" -gt 50 && tsort "$tmp/uses"
+}
+
+# Between folders as the table above says; a folder of which one header may be
+# included may be called.
+objects_obey() {
+	object_uses | while read -r user used; do
+		case $user in
+		"${used%/*}"/*) continue ;;
+		esac
+		preload_allowed "$user.c" | sed 's/[$]$//; s|/[^/]*$|/|' |
+			while read -r start; do
+				echo "$used.h" | grep -q "$start" && echo found
+			done | grep -q found || echo "$user calls $used"
+	done >"$tmp/wrong"
+	cat "$tmp/wrong"
+	test ! -s "$tmp/wrong"
+}
+
+# FILE FLOOR, of arena/.
+floors() {
+	sed -n 's/^ \*\t\([1-9]\)\t\([a-z ]*\)$/\1 \2/p' \
+		"$srcdir/preload/arena/state.h" |
+		while read -r floor files; do
+			printf '%s\n' $files | sed "s|.*|arena/& $floor|"
+		done
+}
+
+arena_keeps_its_floors() {
+	floors >"$tmp/floors"
+	(cd "$srcdir/preload" && ls arena/*.c) | sed 's/\.c$//' | sort >"$tmp/files"
+	cut -d' ' -f1 "$tmp/floors" | sort | diff - "$tmp/files" || return
+	object_uses | awk 'NR == FNR { floor[$1] = $2; next }
+		$1 in floor && $2 in floor && floor[$1] <= floor[$2] {
+			print $1 " calls " $2; bad = 1 }
+		END { exit bad }' "$tmp/floors" -
 }
 
 # ---------------------------------------------------------------------------
@@ -232,9 +274,11 @@ done
 tap_ok "own headers are included from the root" from_the_root
 tap_ok "preload/ does not include what is inside lib/" preload_keeps_out_of_lib
 tap_ok "includes in preload/ obey the table" preload_obeys
-if test -e "$preload"; then
-	tap_ok "preload/report/: no circle of object files" no_circle report
-else
-	tap_skip "preload/report/: no circle of object files" "it is not built"
-fi
+for test in objects_form_no_circle objects_obey arena_keeps_its_floors; do
+	if test -e "$preload"; then
+		tap_ok "preload/: $test" $test
+	else
+		tap_skip "preload/: $test" "it is not built"
+	fi
+done
 tap_done
