@@ -23,6 +23,10 @@
 #define MOST_OF_ALL_LATE 3000u
 #define FAMILY_SHARE 2000000u
 
+/* Of a family, make check takes each so manieth scenario; make check-long and
+ * who names the family, all. */
+#define SHORT_PARTS 6u
+
 static bool quick = true;
 static size_t part,
 	parts = 1; /* each so manieth scenario, for two processors */
@@ -146,6 +150,13 @@ static int replay(const char *name, const char *schedule)
 	return EXIT_FAILURE;
 }
 
+static bool is_long(void)
+{
+	const char *size = getenv("LLFREE_TEST_SIZE");
+
+	return size && strcmp(size, "long") == 0;
+}
+
 static int usage(void)
 {
 	printf("Usage: %s [--all] [--part I/N] [FAMILY | --replay SCENARIO "
@@ -180,6 +191,8 @@ int main(int argc, char **argv)
 		printf("1..0 # SKIP trees of so many children take too long\n");
 		return EXIT_SUCCESS;
 	}
+	if (!only && parts == 1 && quick && !is_long())
+		parts = SHORT_PARTS;
 	printf("1..%zu\n", only ? (size_t)1 : family_count);
 	for (size_t i = 0, n = 1; i < family_count; i++)
 		if (!only || strcmp(only, families[i].name) == 0)

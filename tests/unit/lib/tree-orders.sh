@@ -41,7 +41,8 @@ run() { # ORDER TEST [ARG]...
 	"$program" "$@"
 }
 
-for order in $(size '0 9' '0 1 2 3 4 5 6 7 8 9'); do
+# One size in make check; CI has the default and 9 as well.
+for order in $(size 0 '0 1 2 3 4 5 6 7 8 9'); do
 	tap_ok "order $order compiles" build $order
 	for t in $tests; do
 		tap_ok "order $order, $t" run $order "$t"
