@@ -2,7 +2,7 @@
 # SPDX-FileCopyrightText: the llfree-preload contributors
 # SPDX-License-Identifier: MIT
 #
-# run.sh [WORD]...
+# run.sh [--part I/N] [--run I/N] [WORD]...
 # Shows that the tests can fail: applies each deliberate defect in this folder
 # (or only those with a WORD in their name) to a copy of lib/ and preload/,
 # alone, and runs the check that it names, which must fail. make check-mutants
@@ -21,6 +21,10 @@
 #
 # The last kind is in the table, and not in what has to be caught.
 # Each check is first run on the sources as they are, where it must pass.
+#
+# --part takes each Nth defect only, from the Ith on: N processes take all.
+# --run compiles each of these, and runs the check of each Nth only.
+#
 # Exits with failure when a defect survives or cannot be tried.
 
 : "${CC:=cc}"
@@ -32,12 +36,27 @@ trap 'exit 1' HUP INT TERM
 
 flags="-std=gnu11 -O1 -w -pthread -U_FORTIFY_SOURCE"
 limit=60 # seconds of processor time; a check that does not end has failed
+asleep=600 # seconds, for one that sleeps for ever
 caught=0
 tried=0
+compiled=0
 errors=0
 beyond=0 # what can be caught here
-LLFREE_TEST_SECONDS=${LLFREE_TEST_SECONDS:-1}
-export LLFREE_TEST_SECONDS
+part=0 parts=1 # of the defects that are taken
+turn=0 turns=1 # of those whose checks are run
+number=0
+# What does not happen soon never does, in a program with a defect.
+LLFREE_TEST_PATIENCE=${LLFREE_TEST_PATIENCE:-20}
+export LLFREE_TEST_PATIENCE
+
+while :; do
+	case ${1-} in
+	--part) part=${2%/*} parts=${2#*/} ;;
+	--run) turn=${2%/*} turns=${2#*/} ;;
+	*) break ;;
+	esac
+	shift 2
+done
 
 row() { # MUTANT CHECK RESULT SECONDS
 	printf '%-28s %-44s %-9s %3s\n' "$@"
@@ -162,7 +181,7 @@ run() {
 	*) set -- "$tmp/check" ;;
 	esac
 	# shellcheck disable=SC3045 # every shell that is used as sh has it
-	(ulimit -t "$limit" && exec "$@")
+	(ulimit -t "$limit" && exec timeout -k 5 "$asleep" "$@")
 }
 
 broken() { # MUTANT CHECK REASON
@@ -190,13 +209,18 @@ passes_unchanged() {
 	return 1
 }
 
+# Whether it is this defect's turn.
+is_run() {
+	[ $((number % turns)) -eq "$turn" ]
+}
+
 # FILE: one defect.
 mutant() {
 	name=$(basename "$1" .patch)
 	check=$(sed -n 's/^# caught by: //p' "$1")
 	case $check in
 	nothing*) check= ;;
-	*) passes_unchanged "$check" || return ;;
+	*) ! is_run || passes_unchanged "$check" || return ;;
 	esac
 	start=$(date +%s)
 	fresh
@@ -212,6 +236,11 @@ mutant() {
 	# shellcheck disable=SC2086 # a program and its arguments
 	if ! build $check >"$tmp/log" 2>&1; then
 		broken "$name" "$check" "the patch does not compile"
+		return
+	fi
+	if ! is_run; then
+		row "$name" "$check" compiles $(($(date +%s) - start))
+		compiled=$((compiled + 1))
 		return
 	fi
 	tried=$((tried + 1))
@@ -240,9 +269,12 @@ chosen() {
 : >"$tmp/passed"
 row mutant check result s
 for patch in "$here"/[0-9][0-9]-*.patch "$here"/[0-9][0-9][0-9]-*.patch; do
-	if chosen "$patch" "$@"; then
+	chosen "$patch" "$@" || continue
+	number=$((number + 1))
+	if [ $((number / turns % parts)) -eq "$part" ]; then
 		mutant "$patch"
 	fi
 done
-echo "$caught of $((tried + errors)) caught, $beyond beyond what x86 shows"
-test "$tried" -gt 0 && test "$caught" -eq $((tried + errors))
+echo "$caught of $((tried + errors)) caught, $compiled compiled, $beyond beyond" \
+	"what x86 shows"
+test $((tried + compiled)) -gt 0 && test "$caught" -eq $((tried + errors))
