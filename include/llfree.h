@@ -15,14 +15,14 @@
  * Units: frame numbers and counts are in 4 KiB frames, counted from the start
  * of the managed range; buffer sizes are in bytes.
  *
- * Who may call what: every function below may run beside every other one on
- * any number of threads, in signal handlers and with threads stopped for ever,
- * except where its comment says "alone". No call locks, waits or allocates.
+ * Concurrency: any functions below may run at the same time, on any number of
+ * threads and in signal handlers, also when some threads have stopped for ever.
+ * The exceptions say "alone". No call locks, waits or allocates.
  *
  * Errors: LLFREE_ERR_ARGUMENT when the arguments alone show the mistake,
- * LLFREE_ERR_MEMORY when the state says no, LLFREE_ERR_INIT from llfree_init
- * only. A call that fails has changed nothing, but for bulk calls, which say
- * how far they came. Nothing is ever printed unless a print function is called.
+ * LLFREE_ERR_MEMORY when the state does not permit the call, LLFREE_ERR_INIT
+ * from llfree_init only. A failed call has changed nothing, except that a bulk
+ * call returns how many frames it has done. Only the print functions print.
  */
 #pragma once
 
@@ -42,10 +42,10 @@ extern "C" {
 /* Values                                                                    */
 
 /* Number of a base frame, and of a tree (LLFREE_TREE_SIZE frames). */
-typedef struct {
+typedef struct frame_id {
 	uint64_t value;
 } frame_id_t;
-typedef struct {
+typedef struct tree_id {
 	size_t value;
 } tree_id_t;
 
@@ -62,15 +62,15 @@ static inline tree_id_t tree_id(size_t value)
 }
 
 /* Optional values: `value` means something only when `present`. */
-typedef struct {
+typedef struct ll_optional {
 	bool present;
 	size_t value;
 } ll_optional_t;
-typedef struct {
+typedef struct frame_id_optional {
 	bool present;
 	frame_id_t value;
 } frame_id_optional_t;
-typedef struct {
+typedef struct tree_id_optional {
 	bool present;
 	tree_id_t value;
 } tree_id_optional_t;
@@ -119,8 +119,8 @@ enum {
 	LLFREE_ERR_INIT = 3, /* llfree_init was given what cannot work */
 };
 
-/* What a call did: the first frame and its tree's class, or the error. */
-typedef struct {
+/* The result of a call: the first frame and its tree's class, or the error. */
+typedef struct llfree_result {
 	frame_id_t frame;
 	uint8_t LLFREE_CLASS_FIELD;
 	uint8_t error;
@@ -144,12 +144,12 @@ static inline bool llfree_is_ok(llfree_result_t result)
 }
 
 /*
- * What is asked for: 2^order frames, for a class, through slot `local` of that
- * class (one per core, say). Without a slot the request works on the shared
- * trees and touches others' reservations only when nothing else fits, or when
- * the place asked for is theirs.
+ * A request: 2^order frames, for a class, through slot `local` of that class
+ * (one per core, for example). Without a slot, the request is served from trees
+ * that no slot has reserved. It uses a reserved tree only when nothing else
+ * fits, or when it names a place there.
  */
-typedef struct {
+typedef struct llfree_request {
 	uint8_t order;
 	uint8_t LLFREE_CLASS_FIELD;
 	ll_optional_t local;
@@ -165,34 +165,35 @@ static inline llfree_request_t llreq(uint8_t order, uint8_t class_id,
 /* ------------------------------------------------------------------------ */
 /* Classes and policy                                                        */
 
-enum {
-	LLFREE_POLICY_MATCH = 0, /* usable; once reserved it takes the class */
-	LLFREE_POLICY_STEAL = 1, /* usable, but its class stays */
-	LLFREE_POLICY_DEMOTE = 2, /* usable, its class becomes the requested */
+typedef uint8_t llfree_policy_type_t;
+enum llfree_policy_type {
+	LLFREE_POLICY_MATCH = 0, /* usable; a reservation changes its class */
+	LLFREE_POLICY_STEAL = 1, /* usable; its class stays */
+	LLFREE_POLICY_DEMOTE = 2, /* usable; its class becomes the requested */
 	LLFREE_POLICY_INVALID = 3, /* not usable */
 };
 
-/* Priority: 0 worst, UINT8_MAX means take at once without looking further. */
-typedef struct {
-	uint8_t type;
+/* Priority: 0 is the worst; UINT8_MAX ends the search, the tree is used. */
+typedef struct llfree_policy {
+	llfree_policy_type_t type;
 	uint8_t priority;
 } llfree_policy_t;
 
 /*
- * Says how a request of class `requested` may use a tree of class `target`
+ * Return how a request of class `requested` may use a tree of class `target`
  * that has `free` free frames (always its real count). Must be pure.
  */
 typedef llfree_policy_t (*llfree_policy_fn)(uint8_t requested, uint8_t target,
 					    size_t free);
 
 /* A class and how many slots it has; 0 slots are legal. */
-typedef struct {
+typedef struct llfree_class_conf {
 	uint8_t LLFREE_CLASS_FIELD;
 	size_t count;
 } llfree_class_conf_t;
 
 /* A tree that becomes entirely free returns to `default_class`. */
-typedef struct {
+typedef struct llfree_classing {
 	llfree_class_conf_t classes[LLFREE_MAX_CLASSES];
 	size_t num_classes;
 	uint8_t default_class;
@@ -201,9 +202,9 @@ typedef struct {
 
 /*
  * Two classes: 0 small (below a huge frame), 1 huge; `cores` slots each. Here
- * and below, a request's slot is its core's; with 0 cores it has none. They
- * are inline since a request that another function returns costs more than
- * all the rest of a get.
+ * and below, a request uses the slot of its core; with 0 cores it has no slot.
+ * The functions that make requests are inline: returning a request from another
+ * function costs more than the rest of a get.
  */
 llfree_classing_t llfree_classing_simple(size_t cores);
 llfree_policy_t llfree_simple_policy(uint8_t requested, uint8_t target,
@@ -235,7 +236,7 @@ llfree_movable_request(size_t cores, uint8_t order, size_t core, bool movable)
 typedef struct llfree llfree_t;
 
 /* Bytes of the handle and of each buffer. */
-typedef struct {
+typedef struct llfree_meta_size {
 	size_t llfree;
 	size_t local;
 	size_t trees;
@@ -243,18 +244,18 @@ typedef struct {
 } llfree_meta_size_t;
 
 /* The buffers: aligned to LLFREE_CACHE_SIZE, not overlapping. */
-typedef struct {
+typedef struct llfree_meta {
 	uint8_t *local; /* slots, volatile */
 	uint8_t *trees; /* tree entries, volatile */
 	uint8_t *lower; /* bitfields and child entries, may be persistent */
 } llfree_meta_t;
 
-/* How llfree_init finds the buffers. */
+/* How llfree_init sets up the buffers. */
 enum {
 	LLFREE_INIT_FREE = 0, /* everything becomes free */
 	LLFREE_INIT_ALLOC = 1, /* everything becomes allocated */
 	LLFREE_INIT_RECOVER = 2, /* rebuilt from `lower`, also after a crash */
-	LLFREE_INIT_NONE = 4, /* all three taken as they are */
+	LLFREE_INIT_NONE = 4, /* all three buffers stay as they are */
 	LLFREE_INIT_MAX = 5,
 };
 
@@ -263,19 +264,19 @@ llfree_meta_size_t llfree_metadata_size(const llfree_classing_t *classing,
 					size_t frames);
 
 /*
- * Sets up `self` to manage `frames` frames. Alone; `self` may be moved
+ * Set up `self` to manage `frames` frames. Alone; `self` may be moved
  * afterwards, before any other call.
  *
- * LLFREE_ERR_INIT, with nothing touched, for a bad size (less than one huge
- * frame, more than can be numbered), mode, buffer or classing.
+ * LLFREE_ERR_INIT, and nothing is touched: an invalid size (less than one huge
+ * frame, or more than can be numbered), mode, buffer or classing.
  */
 LLFREE_MUST_CHECK llfree_result_t
 llfree_init(llfree_t *self, size_t frames, uint8_t init, llfree_meta_t meta,
 	    const llfree_classing_t *classing);
 
 /*
- * As llfree_init with LLFREE_INIT_FREE, for a `lower` buffer that is known to
- * be zero (fresh from mmap, say): the bitfields are not written, so their
+ * The same as llfree_init with LLFREE_INIT_FREE, for a `lower` buffer that is
+ * zero, such as fresh memory from mmap. The bitfields are not written, so their
  * pages need not exist yet.
  */
 LLFREE_MUST_CHECK llfree_result_t
@@ -290,9 +291,9 @@ llfree_meta_size_t llfree_metadata_size_of(const llfree_t *self);
 /* Allocating and freeing                                                    */
 
 /*
- * The two calls below with plain arguments: `at` or `local` of UINT64_MAX or
- * SIZE_MAX means none. Requests are too large to be passed in registers, and
- * that costs a third of a get.
+ * llfree_get and llfree_put with plain arguments: `at` of UINT64_MAX or `local`
+ * of SIZE_MAX means none. A request structure is too large to be passed in
+ * registers, which costs a third of a get.
  */
 LLFREE_MUST_CHECK llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at,
 						   unsigned order,
@@ -301,7 +302,7 @@ LLFREE_MUST_CHECK llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at,
 llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
 				 unsigned class_id, size_t local);
 
-/* A value that is there is never taken for none: so large it is an error. */
+/* A present value never becomes "none": one so large becomes an invalid one. */
 static inline size_t llfree_plain_local(ll_optional_t local)
 {
 	if (!local.present)
@@ -317,12 +318,12 @@ static inline uint64_t llfree_plain_frame(frame_id_optional_t at)
 }
 
 /*
- * Allocates 2^order frames, aligned to their size; with `at`, exactly those.
+ * Allocate 2^order frames, aligned to their size; with `at`, exactly those.
  * The result's class is the class of the tree that they came from.
  *
  * LLFREE_ERR_ARGUMENT: order above the maximum or larger than the managed
  * range, class not configured, `local` out of range, `at` misaligned or out of
- * range. LLFREE_ERR_MEMORY: nothing (or not that place) is free.
+ * range. LLFREE_ERR_MEMORY: no such block is free, or not the one at `at`.
  */
 LLFREE_MUST_CHECK static inline llfree_result_t
 llfree_get(llfree_t *self, frame_id_optional_t at, llfree_request_t request)
@@ -333,12 +334,12 @@ llfree_get(llfree_t *self, frame_id_optional_t at, llfree_request_t request)
 }
 
 /*
- * Frees 2^order frames that are entirely allocated, whichever calls allocated
- * them: part of an earlier allocation, or several of them at once.
+ * Free 2^order frames that are all allocated: a part of an earlier allocation,
+ * or several allocations at once.
  *
- * LLFREE_ERR_MEMORY, and nothing changed, when a frame of them is not
- * allocated. Of two calls that free the same frame at once, one succeeds for
- * it; the other may fail with part of its other frames freed.
+ * LLFREE_ERR_MEMORY, and nothing has changed: one of the frames is not
+ * allocated. When two calls free the same frame at the same time, one of them
+ * frees it. The other one may fail after it has freed a part of its frames.
  */
 static inline llfree_result_t llfree_put(llfree_t *self, frame_id_t frame,
 					 llfree_request_t request)
@@ -349,13 +350,14 @@ static inline llfree_result_t llfree_put(llfree_t *self, frame_id_t frame,
 }
 
 /*
- * Allocates `frames` contiguous frames, any number. The first one is aligned
- * to 2^request.order; with `at`, it is exactly that one.
+ * Allocate any number of contiguous frames. The first one is aligned to
+ * 2^request.order; with `at`, it is exactly that one.
  *
- * Without `at`, a range of less than a huge frame lies within one huge frame,
- * and a longer one begins at a huge frame (or a multiple, by request.order).
- * All or nothing. After a crash each frame of a call in flight is allocated or
- * free. Errors as llfree_get; `frames` of 0 is LLFREE_ERR_ARGUMENT.
+ * Without `at`, a range of less than a huge frame lies within one huge frame.
+ * A longer range begins at a huge frame, or at a multiple by request.order. The
+ * call allocates all frames or none. After a crash, each frame of a call in
+ * flight is allocated or free. Errors as in llfree_get; `frames` of 0 is
+ * LLFREE_ERR_ARGUMENT.
  */
 LLFREE_MUST_CHECK llfree_result_t llfree_get_range(llfree_t *self,
 						   frame_id_optional_t at,
@@ -363,32 +365,33 @@ LLFREE_MUST_CHECK llfree_result_t llfree_get_range(llfree_t *self,
 						   llfree_request_t request);
 
 /*
- * Frees `frames` contiguous frames that are entirely allocated, whichever
- * calls allocated them. request.order is not used. Errors as llfree_put.
+ * Free contiguous frames that are all allocated, by whichever calls.
+ * request.order is not used. Errors as in llfree_put.
  */
 llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
 				 size_t frames, llfree_request_t request);
 
 /*
- * What a bulk call did: the first `count` frames of the array, and why it did
- * not do the others, or LLFREE_ERR_OK when it did all.
+ * The result of a bulk call: how many frames of the array it has done, from the
+ * first one on, and why not the others; LLFREE_ERR_OK when it has done all.
  */
-typedef struct {
+typedef struct llfree_bulk {
 	size_t count;
 	uint8_t error;
 } llfree_bulk_t;
 
 /*
- * Allocates `count` single frames, which need not be neighbours, at a small
- * part of the price of so many llfree_get. request.order must be 0.
+ * Allocate `count` single frames, which need not be neighbours. This takes a
+ * small part of the time of `count` calls of llfree_get. request.order must be
+ * 0.
  *
- * As so many calls, of which the first that fails is the last: with
- * LLFREE_ERR_MEMORY, the first result.count entries of `frames` are allocated,
- * and are the caller's; the other entries are as they were. What the policy
- * says of a tree counts for all frames that the call then gets there. Up to
- * `count` frames count as used while the call runs. After a crash each frame
- * of a call in flight is allocated or free.
- * LLFREE_ERR_ARGUMENT as llfree_get, and for an order; nothing has changed.
+ * Equivalent to `count` single calls that stop at the first failure. With
+ * LLFREE_ERR_MEMORY, the first result.count entries of `frames` are allocated
+ * and belong to the caller; the other entries are unchanged. The policy is
+ * asked once for all frames that the call gets from a tree at a time. While the
+ * call runs, up to `count` frames count as used. After a crash, each frame of a
+ * call in flight is allocated or free. LLFREE_ERR_ARGUMENT as in llfree_get,
+ * and for an order that is not 0; nothing has changed.
  */
 LLFREE_MUST_CHECK llfree_bulk_t llfree_get_bulk(llfree_t *self,
 						frame_id_t *frames,
@@ -396,51 +399,53 @@ LLFREE_MUST_CHECK llfree_bulk_t llfree_get_bulk(llfree_t *self,
 						llfree_request_t request);
 
 /*
- * Frees `count` single frames, whichever calls allocated them. It is fast
- * where neighbours in the array are near each other in memory, as those from
- * llfree_get_bulk are. request.order must be 0.
+ * Free `count` single frames, allocated by whichever calls. It is fast where
+ * neighbours in the array are near each other in memory, such as those from
+ * llfree_get_bulk. request.order must be 0.
  *
- * With LLFREE_ERR_MEMORY, frames[result.count] is not allocated (or was freed
- * by an earlier entry, or at the same time by another call): those before it
- * have been freed, those behind it have not been touched, unless that other
- * call freed the whole huge frame of them. LLFREE_ERR_ARGUMENT as llfree_put,
- * for any of the frames, and for an order; nothing has changed.
+ * With LLFREE_ERR_MEMORY, frames[result.count] was not allocated: it was free
+ * before, or an earlier entry or another call at the same time has freed it.
+ * The call has freed the frames before it and has not touched those behind it,
+ * unless that other call frees their whole huge frame. LLFREE_ERR_ARGUMENT as
+ * in llfree_put, for any of the frames, and for an order that is not 0; nothing
+ * has changed.
  */
 llfree_bulk_t llfree_put_bulk(llfree_t *self, const frame_id_t *frames,
 			      size_t count, llfree_request_t request);
 
-/* Gives up all reservations: every slot becomes empty. */
+/* Give up all reservations: every slot becomes empty. */
 llfree_result_t llfree_drain(llfree_t *self);
 
 /* ------------------------------------------------------------------------ */
 /* Trees                                                                     */
 
-/* Which tree: this one or any, of this class or LLFREE_CLASS_NONE for any,
- * with at least `free` free frames. Reserved trees never match. */
-typedef struct {
+/* Which tree matches: this one or any; of this class, or of any with
+ * LLFREE_CLASS_NONE; with at least `free` free frames. A reserved tree never
+ * matches. */
+typedef struct llfree_tree_match {
 	tree_id_optional_t id;
 	uint8_t LLFREE_CLASS_FIELD;
 	size_t free;
 } llfree_tree_match_t;
 
 typedef uint8_t llfree_tree_operation_t;
-enum {
+enum llfree_tree_operation {
 	LLFREE_TREE_OP_NONE = 0,
 	LLFREE_TREE_OP_ONLINE = 1, /* its free frames can be allocated again */
 	LLFREE_TREE_OP_OFFLINE = 2, /* nothing is allocated from it */
 };
 
-/* What becomes of it: its class (LLFREE_CLASS_NONE: kept), its state. */
-typedef struct {
+/* The new class of the tree (LLFREE_CLASS_NONE: unchanged), and its state. */
+typedef struct llfree_tree_change {
 	uint8_t LLFREE_CLASS_FIELD;
 	llfree_tree_operation_t operation;
 } llfree_tree_change_t;
 
 /*
- * Changes the first unreserved tree that matches, in any order of search. The
- * result's frame is the first frame of that tree, its class the class it has
- * now. The frames of an offline tree count as allocated, and only ONLINE
- * matches it; what is freed into it meanwhile is free once it is online.
+ * Change one unreserved tree that matches; when several match, any of them. The
+ * result has the first frame of that tree and its class after the change. The
+ * frames of an offline tree count as allocated, and only ONLINE matches it.
+ * Frames that are put into an offline tree are free once it is online.
  *
  * LLFREE_ERR_MEMORY: no match. LLFREE_ERR_ARGUMENT: a class that is not
  * configured, an unknown operation, a tree out of range.
@@ -452,22 +457,24 @@ llfree_result_t llfree_change_tree(llfree_t *self, llfree_tree_match_t match,
 /* Statistics                                                                */
 
 /*
- * Beside running calls the figures are not exact, but never more than what is
+ * While other calls run, the figures are not exact, but never exceed what is
  * managed.
  */
-typedef struct {
+typedef struct ll_stats {
 	size_t free_frames;
 	size_t free_huge; /* huge frames that are entirely free */
-	size_t free_trees; /* trees of which all that is managed is free */
+	size_t free_trees; /* trees whose managed frames are all free */
 } ll_stats_t;
 
-typedef struct {
+typedef struct ll_class_stats {
+	size_t free_frames;
+	size_t alloc_frames;
+} ll_class_stats_t;
+
+typedef struct ll_tree_stats {
 	size_t free_frames;
 	size_t free_trees;
-	struct {
-		size_t free_frames;
-		size_t alloc_frames;
-	} classes[LLFREE_MAX_CLASSES];
+	ll_class_stats_t classes[LLFREE_MAX_CLASSES];
 } ll_tree_stats_t;
 
 /* Number of managed frames. */
@@ -476,20 +483,24 @@ size_t llfree_frames(const llfree_t *self);
 /* Exact: scans the bitfields. */
 ll_stats_t llfree_stats(const llfree_t *self);
 
-/* The same for the one frame, huge frame or tree (order 0, LLFREE_HUGE_ORDER,
- * LLFREE_TREE_ORDER) that holds `frame`; zeros for anything else. */
+/* The same for the frame, huge frame or tree (order 0, LLFREE_HUGE_ORDER or
+ * LLFREE_TREE_ORDER) that contains `frame`; zeros for any other order. */
 ll_stats_t llfree_stats_at(const llfree_t *self, frame_id_t frame,
 			   size_t order);
 
 /* Fast: from the tree entries and the slots only. */
 ll_tree_stats_t llfree_tree_stats(const llfree_t *self);
 
-/* What the allocator did since init, for those who tune it. */
-typedef struct {
+/* What the allocator did since init: figures for tuning. */
+typedef struct llfree_counters {
 	uint64_t reservations; /* a slot took another tree */
 	uint64_t steals; /* served from a tree of another class */
 	uint64_t demotions; /* a tree taken over from another class */
-	uint64_t raids; /* served from what a slot had reserved, not the own */
+	union { /* two names of one figure */
+		/* served from a tree that another slot has reserved */
+		uint64_t reserved_steals;
+		uint64_t raids;
+	};
 	uint64_t retries; /* repeated compare-and-swaps, in the process */
 } llfree_counters_t;
 
@@ -498,11 +509,12 @@ llfree_counters_t llfree_counters(const llfree_t *self);
 /* ------------------------------------------------------------------------ */
 /* Debugging                                                                 */
 
-/* Takes a line of text; the second is how some programs declare it. */
+/* Receives a line of text. Some programs declare it the second way. */
 typedef void (*llfree_writer_t)(void *arg, const char *text);
 typedef void (*llfree_mutable_writer_t)(void *arg, char *text);
 
-/* One summary through the platform's log; all trees and slots to `writer`. */
+/* llfree_print prints a summary through the platform's log; the others pass
+ * all trees and slots to `writer`. */
 void llfree_print(const llfree_t *self);
 void llfree_print_debug(const llfree_t *self, llfree_writer_t writer,
 			void *arg);
@@ -518,8 +530,9 @@ void llfree_print_debug_mutable(const llfree_t *self,
 #endif
 
 /*
- * Checks every invariant of an allocator at rest. Alone. Silent when all is
- * well; otherwise stops through the platform's panic hook, in every build.
+ * Check every invariant of an allocator at rest. Alone. When one does not hold,
+ * stop through the platform's panic hook, in every build; otherwise print
+ * nothing.
  */
 void llfree_validate(const llfree_t *self);
 

@@ -4,9 +4,9 @@
 /*
  * Sizes, orders and basic types of the allocator, for hosted Linux.
  *
- * An integrator (a kernel, a hypervisor) puts a file of this name earlier on
- * the include path to bring its own types and sizes. All orders are powers of
- * two of base frames; all sizes are in base frames unless they say bytes.
+ * To bring other types and sizes, an integrator (a kernel, a hypervisor) puts a
+ * file of this name earlier on the include path. An order k means 2^k base
+ * frames; sizes are in base frames unless they say bytes.
  */
 #pragma once
 
@@ -42,7 +42,7 @@
 /* The largest order that llfree_get and llfree_put take. */
 #define LLFREE_MAX_ORDER LLFREE_TREE_ORDER
 
-/* Bytes a managed range should be aligned to: one tree. */
+/* A managed range should be aligned to so many bytes: one tree. */
 #define LLFREE_ALIGN ((size_t)LLFREE_TREE_SIZE << LLFREE_FRAME_BITS)
 
 /* Classes of trees: what kinds of request share a tree. */

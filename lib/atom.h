@@ -9,12 +9,14 @@
 #include <llfree_platform.h>
 
 /*
- * Applies `step`, an expression that changes `next` and is false when the
- * change is not possible, to the word at `p` until no one interferes.
+ * Change the word at `p` by `step`, an expression that changes `next` and is
+ * false when the change is not possible. Repeat while other threads change the
+ * word in between.
  *
- * `was` and `next` are variables of the word's type; they hold the value that
- * was replaced and the new one. False, with `was` as found, when the step said
- * no. The step may be evaluated several times and must have no other effect.
+ * `was` and `next` are variables of the word's type. Afterwards they hold the
+ * replaced value and the new one. Return false when the step is false; `was` is
+ * then the value found. The step may be evaluated several times and must have
+ * no other effect.
  */
 #define atom_update(p, was, next, step)                    \
 	({                                                 \

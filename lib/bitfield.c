@@ -12,7 +12,7 @@ static bitfield_t bitfield_read(const bitfield_t *self)
 	return copy;
 }
 
-/* First frame from `from` on that is taken (or free); the end if none. */
+/* Return the first taken (or free) frame from `from` on, or the end. */
 static size_t find_next(const bitfield_t *self, size_t from, bool taken)
 {
 	while (from < LLFREE_HUGE_SIZE) {
@@ -26,23 +26,23 @@ static size_t find_next(const bitfield_t *self, size_t from, bool taken)
 	return LLFREE_HUGE_SIZE;
 }
 
-static bool find_run(const bitfield_t *self, want_t want, size_t *first)
+static bool find_run(const bitfield_t *self, run_t run, size_t *first)
 {
 	size_t at = 0;
 
-	while (at + want.frames <= LLFREE_HUGE_SIZE) {
+	while (at + run.frames <= LLFREE_HUGE_SIZE) {
 		size_t end = find_next(self, at, true);
 
-		if (end - at >= want.frames) {
+		if (end - at >= run.frames) {
 			*first = at;
 			return true;
 		}
-		at = align_up(find_next(self, end, false), want.align);
+		at = align_up(find_next(self, end, false), run.align);
 	}
 	return false;
 }
 
-/* The numbers of the bits of a mask; how many there are. */
+/* Store the frame number of each bit of the mask; return their count. */
 static size_t name_bits(row_t mask, frame_id_t base, frame_id_t *frames)
 {
 	size_t count = 0;
@@ -72,21 +72,21 @@ size_t bitfield_take_some(bitfield_t *self, size_t row, frame_id_t base,
 	return got;
 }
 
-bool bitfield_has_run(const bitfield_t *self, want_t want)
+bool bitfield_has_run(const bitfield_t *self, run_t run)
 {
 	bitfield_t seen = bitfield_read(self);
 	size_t first;
 
-	return find_run(&seen, want, &first);
+	return find_run(&seen, run, &first);
 }
 
-bool bitfield_take_run(bitfield_t *self, want_t want, size_t *first,
-		       size_t *lost)
+bool bitfield_take_run(bitfield_t *self, run_t run, size_t *first,
+		       size_t *already_freed)
 {
 	bitfield_t seen = bitfield_read(self);
 
-	while (find_run(&seen, want, first)) {
-		if (bitfield_set(self, *first, want.frames, lost))
+	while (find_run(&seen, run, first)) {
+		if (bitfield_set(self, *first, run.frames, already_freed))
 			return true;
 		seen = bitfield_read(self);
 	}

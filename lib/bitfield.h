@@ -2,15 +2,15 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Which base frames of one huge frame are taken: 512 bits, one cache line,
- * a bit set means allocated. Positions and lengths are in frames.
+ * Which base frames of one huge frame are allocated: 512 bits, one cache line.
+ * A set bit means allocated. Positions and lengths are in frames.
  *
- * A row is what one atomic step covers. Operations over several rows claim
- * them in ascending order and undo on failure, so that of two in each other's
- * way the one with the higher row goes on.
+ * A row is one word: what one atomic step covers. An operation over several
+ * rows claims them in ascending order and undoes its claims when it fails. So
+ * when two operations overlap, the one that has reached the higher row goes on.
  *
- * Any number of threads may call everything here at once, except
- * bitfield_fill, which belongs to whoever has the whole huge frame.
+ * Any number of threads may call these functions at once, except
+ * bitfield_fill: it is for the thread that owns the whole huge frame.
  */
 #pragma once
 
@@ -31,8 +31,8 @@ _Static_assert(sizeof(bitfield_t) == LLFREE_CACHE_SIZE, "persistent layout");
 /* ------------------------------------------------------------------------ */
 /* Pure steps on a row                                                       */
 
-/* How many frames are taken: by adding neighbouring fields of 1, 2, 4 and 8
- * bits, since the plainest processors have no instruction for it. */
+/* Return the number of set bits. It adds neighbouring fields of 1, 2, 4 and 8
+ * bits, since not every processor has an instruction for this. */
 static inline size_t row_taken(row_t row)
 {
 	row -= row >> 1 & 0x5555555555555555;
@@ -46,7 +46,7 @@ static inline row_t row_mask(size_t first, size_t frames)
 	return (ROW_FULL >> (ROW_FRAMES - frames)) << first;
 }
 
-/* Takes all of the mask, or nothing. */
+/* Take all frames of the mask, or none. */
 static inline bool row_set(row_t *row, row_t mask)
 {
 	if (*row & mask)
@@ -55,7 +55,7 @@ static inline bool row_set(row_t *row, row_t mask)
 	return true;
 }
 
-/* Frees all of the mask, or nothing. */
+/* Free all frames of the mask, or none. */
 static inline bool row_clear(row_t *row, row_t mask)
 {
 	if ((*row & mask) != mask)
@@ -64,7 +64,7 @@ static inline bool row_clear(row_t *row, row_t mask)
 	return true;
 }
 
-/* Frees what is taken of the mask; no when nothing is. */
+/* Free the taken frames of the mask; false when there are none. */
 static inline bool row_clear_some(row_t *row, row_t mask)
 {
 	if ((*row & mask) == 0)
@@ -74,8 +74,8 @@ static inline bool row_clear_some(row_t *row, row_t mask)
 }
 
 /*
- * Bits at which an aligned run of 2^order free frames starts: a bit survives
- * the folding when it and the next 2^order - 1 are free.
+ * Return the bits at which an aligned run of 2^order free frames starts. A bit
+ * survives the folding when it and the next 2^order - 1 bits are clear.
  */
 static inline row_t row_runs(row_t row, unsigned order)
 {
@@ -91,7 +91,7 @@ static inline row_t row_runs(row_t row, unsigned order)
 	return runs & aligned[order];
 }
 
-/* Takes the lowest aligned run of 2^order frames, and says where it is. */
+/* Take the lowest aligned run of 2^order frames; `first` is its first bit. */
 static inline bool row_take(row_t *row, unsigned order, size_t *first)
 {
 	row_t runs = row_runs(*row, order);
@@ -103,7 +103,7 @@ static inline bool row_take(row_t *row, unsigned order, size_t *first)
 	return true;
 }
 
-/* Takes the lowest free frames, `most` at most: those of `taken`. */
+/* Take the lowest free frames, at most `most`; `taken` is their mask. */
 static inline bool row_take_some(row_t *row, size_t most, row_t *taken)
 {
 	row_t left = ~*row;
@@ -124,7 +124,7 @@ typedef struct {
 	row_t mask;
 } span_part_t;
 
-/* The part of [first, first + frames) that lies in the row of `first`. */
+/* Return the part of [first, first + frames) in the row of `first`. */
 static inline span_part_t span_part(size_t first, size_t frames)
 {
 	size_t bit = first % ROW_FRAMES;
@@ -134,7 +134,7 @@ static inline span_part_t span_part(size_t first, size_t frames)
 			      row_mask(bit, length) };
 }
 
-/* Frees these frames of a row if all of them are taken, in one step. */
+/* Free these frames of a row in one step, or none if one is free already. */
 static inline bool bitfield_clear_mask(bitfield_t *self, size_t row, row_t mask)
 {
 	row_t was, next;
@@ -145,7 +145,7 @@ static inline bool bitfield_clear_mask(bitfield_t *self, size_t row, row_t mask)
 	return true;
 }
 
-/* Frees the span if all of it is taken: of one row only, in one step. */
+/* The same for a span within one row. */
 static inline bool bitfield_clear_row(bitfield_t *self, size_t first,
 				      size_t frames)
 {
@@ -154,7 +154,7 @@ static inline bool bitfield_clear_row(bitfield_t *self, size_t first,
 	return bitfield_clear_mask(self, part.row, part.mask);
 }
 
-/* Frees what is taken of the span, and tells how much that was. */
+/* Free the taken frames of the span; return how many there were. */
 static inline size_t bitfield_clear(bitfield_t *self, size_t first,
 				    size_t frames)
 {
@@ -175,12 +175,12 @@ static inline size_t bitfield_clear(bitfield_t *self, size_t first,
 }
 
 /*
- * Takes the whole span or nothing: what it had taken when it failed goes back.
- * Added to `lost` is what a wrong put of another thread freed of that before,
- * and has counted.
+ * Take the whole span or nothing: on failure, free the rows taken so far. A
+ * wrong put of another thread may have freed some of their frames before, and
+ * counted them; add the number of these to `already_freed`.
  */
 static inline bool bitfield_set(bitfield_t *self, size_t first, size_t frames,
-				size_t *lost)
+				size_t *already_freed)
 {
 	size_t done = 0;
 
@@ -190,7 +190,8 @@ static inline bool bitfield_set(bitfield_t *self, size_t first, size_t frames,
 		part = span_part(first + done, frames - done);
 		if (!atom_update(&self->rows[part.row], was, next,
 				 row_set(&next, part.mask))) {
-			*lost += done - bitfield_clear(self, first, done);
+			*already_freed +=
+				done - bitfield_clear(self, first, done);
 			return false;
 		}
 		llfree_persist(&self->rows[part.row], sizeof(row_t));
@@ -231,7 +232,7 @@ static inline size_t bitfield_free(const bitfield_t *self)
 	return LLFREE_HUGE_SIZE - set;
 }
 
-/* Plain stores: only for the owner of the whole huge frame. */
+/* Plain stores: only for the thread that owns the whole huge frame. */
 static inline void bitfield_fill(bitfield_t *self, row_t value)
 {
 #pragma GCC unroll 8
@@ -243,7 +244,7 @@ static inline void bitfield_fill(bitfield_t *self, row_t value)
 /* ------------------------------------------------------------------------ */
 /* Search                                                                    */
 
-/* One row at a time from `row` on: the common case of orders up to a row. */
+/* Take an aligned run within a row, from `row` on: the common case. */
 HOT bool bitfield_take_order(bitfield_t *self, size_t row, unsigned order,
 			     size_t *first)
 {
@@ -262,18 +263,18 @@ HOT bool bitfield_take_order(bitfield_t *self, size_t row, unsigned order,
 }
 
 /*
- * Takes single frames, up to `most`, from `row` on, a row in one step. Their
- * numbers go to `frames`, counted from `base`; how many there are.
+ * Take up to `most` single frames from `row` on, the frames of a row in one
+ * step. Store their numbers, counted from `base`, in `frames`; return how many.
  */
 size_t bitfield_take_some(bitfield_t *self, size_t row, frame_id_t base,
 			  frame_id_t *frames, size_t most);
 
-/* Is there a run at this moment? */
-bool bitfield_has_run(const bitfield_t *self, want_t want);
+/* Return whether there is a run at this moment. */
+bool bitfield_has_run(const bitfield_t *self, run_t run);
 
 /*
- * Takes any run that fits, also across rows. It looks again when another
- * thread was faster, but may miss a run that comes behind it.
+ * Take any run that fits, also across rows. When another thread took the run
+ * first, search again. A run that is freed behind the search may be missed.
  */
-bool bitfield_take_run(bitfield_t *self, want_t want, size_t *first,
-		       size_t *lost);
+bool bitfield_take_run(bitfield_t *self, run_t run, size_t *first,
+		       size_t *already_freed);

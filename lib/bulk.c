@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The bulk calls: single frames, with one step in the tree, the child and the
- * row for as many of them as lie there together.
+ * The bulk calls: many single frames. Those that lie in the same tree, child
+ * or row need one atomic step there.
  */
 #include "lib/upper.h"
 
@@ -12,7 +12,7 @@ static llfree_bulk_t done(size_t count, uint8_t error)
 	return (llfree_bulk_t){ count, error };
 }
 
-/* The slot of a request for single frames; false when the request is wrong. */
+/* Find the slot of a request for single frames; false for a wrong request. */
 static bool find_slot(const llfree_t *self, const frame_id_t *frames,
 		      size_t count, llfree_request_t request, local_t **local)
 {
@@ -24,16 +24,17 @@ static bool find_slot(const llfree_t *self, const frame_id_t *frames,
 /* ------------------------------------------------------------------------ */
 /* Get                                                                       */
 
-/* May a class use this tree as it is, and leave its class as it is? */
+/* Return whether a class may use this tree without taking it over. */
 static bool usable(const llfree_t *self, uint8_t class, tree_t tree)
 {
 	uint8_t type =
-		self->policy(class, tree_class(tree), tree_free(tree)).type;
+		self->upper.policy(class, tree_class(tree), tree_free(tree))
+			.type;
 
 	return type == LLFREE_POLICY_MATCH || type == LLFREE_POLICY_STEAL;
 }
 
-/* From this tree as many as can be had at once; the rest of the claim goes
+/* Get as many frames of this tree as possible. Give the rest of the claim
  * back. */
 static size_t get_some(const llfree_t *self, tree_id_t id, uint8_t class,
 		       frame_id_t *frames, size_t most)
@@ -55,7 +56,7 @@ static size_t get_some(const llfree_t *self, tree_id_t id, uint8_t class,
 	return got;
 }
 
-/* From the tree that the slot has, if it is of the class. */
+/* Get frames of the tree that the slot has, if it is of the class. */
 static size_t get_own(const llfree_t *self, const local_t *local, uint8_t class,
 		      frame_id_t *frames, size_t most)
 {
@@ -67,7 +68,7 @@ static size_t get_own(const llfree_t *self, const local_t *local, uint8_t class,
 	return get_some(self, slot_tree(slot), class, frames, most);
 }
 
-/* Where the own tree has no more, one frame finds the next tree. */
+/* When the own tree has no more, the search for one frame finds the next. */
 llfree_bulk_t llfree_get_bulk(llfree_t *self, frame_id_t *frames, size_t count,
 			      llfree_request_t request)
 {
@@ -79,7 +80,7 @@ llfree_bulk_t llfree_get_bulk(llfree_t *self, frame_id_t *frames, size_t count,
 	got = get_own(self, local, request.class, frames, count);
 	while (got < count) {
 		llfree_result_t one =
-			upper_get(self, (want_t){ 1, 0 }, request.class, local);
+			upper_get(self, (run_t){ 1, 0 }, request.class, local);
 
 		if (!llfree_is_ok(one))
 			return done(got, one.error);
@@ -110,7 +111,7 @@ static row_t bit_of(frame_id_t frame)
 	return (row_t)1 << frame.value % ROW_FRAMES;
 }
 
-/* How many of the first ones are different frames of one row, and which. */
+/* Count the first entries that are different frames of one row. */
 static size_t same_row(const frame_id_t *frames, size_t count, row_t *mask)
 {
 	uint64_t row = frames[0].value / ROW_FRAMES;
@@ -134,7 +135,7 @@ static row_put_t put_row(const llfree_t *self, const local_t *local,
 	return put;
 }
 
-/* Frames of one row, up to the first that fails: how many. */
+/* Put frames of one row up to the first failure; return how many. */
 static size_t put_some(const llfree_t *self, const local_t *local,
 		       const frame_id_t *frames, size_t count, row_t mask)
 {

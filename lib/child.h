@@ -4,26 +4,28 @@
 /*
  * The entry of a huge frame, 16 bits, and its pure transitions.
  *
- *   bits 0-9    free frames, 0 to 512; claimed before bits are looked for and
- *               raised after bits are cleared, so never above the zero bits
+ *   bits 0-9    free frames, 0 to 512. A get lowers the count before it
+ *               searches for bits; a put raises it after it cleared bits. So
+ *               the count is never above the number of clear bits.
  *   bits 10-14  generation: how often it was freed as a whole, modulo 32
  *   bit  15     whole: allocated as one huge frame, count 0, all bits set
  *
  * `whole` with a count of 512 is *busy*: the owner of the whole huge frame is
- * filling or emptying its bitfield, and everyone else stays away: to get, it
- * has nothing; to put, it is not allocated. Its bits are thus all set before
- * any part of a huge frame can be freed, and splitting it is one
- * compare-and-swap that nobody has to wait for or to finish for another.
+ * filling or emptying its bitfield. For other threads a busy huge frame has
+ * nothing free and is not allocated, so no get and no put succeeds in it. All
+ * bits are set before the first part of a huge frame can be freed. Splitting is
+ * therefore one compare-and-swap; no thread waits for another one to split.
  *
- * The generation is for put calls that free a frame twice and are caught
- * between clearing bits and counting: they must not count frames that a whole
- * put has counted meanwhile. (A wrong put that stands still there while the
- * huge frame is allocated and freed as a whole 32 times would; one that clears
- * a bit just as someone gets the whole takes the frame from him, as one that
- * comes a little later does, and its count is lost.)
+ * The generation protects against frames that are put twice. A wrong put may
+ * have cleared its bit and not yet counted it when another thread puts the
+ * whole huge frame. The changed generation tells the wrong put that its frame
+ * is counted already. Two races remain, both of wrong programs: the generation
+ * wraps when the wrong put stops there for 32 whole puts; and a wrong put that
+ * clears a bit while another thread gets the whole huge frame takes this frame
+ * from it, as the same put a moment later would.
  *
- * Up to four neighbours in one word change together (`lanes`), which makes
- * whole gets and puts of up to 8 MiB one step.
+ * Up to four neighbours in one word change together (*lanes*). So a get or put
+ * of up to 8 MiB of whole huge frames is one step.
  */
 #pragma once
 
@@ -67,7 +69,7 @@ static inline child_t child_with_count(size_t frames)
 	return (child_t)frames;
 }
 
-/* Claims frames, before bits are looked for. */
+/* Claim frames, before searching for bits. */
 static inline bool child_claim(child_t *child, size_t frames)
 {
 	if (child_count(*child) < frames)
@@ -76,7 +78,7 @@ static inline bool child_claim(child_t *child, size_t frames)
 	return true;
 }
 
-/* Claims as many as there are, `most` at most; no when there are none. */
+/* Claim as many frames as there are, at most `most`; false for none. */
 static inline bool child_claim_some(child_t *child, size_t most,
 				    size_t *claimed)
 {
@@ -86,9 +88,9 @@ static inline bool child_claim_some(child_t *child, size_t most,
 }
 
 /*
- * Counts frames whose bits were cleared, in the generation `seen` when their
- * bits were still set. No, after a frame was put twice: they were counted with
- * the whole huge frame, are just being so, or would be too many.
+ * Count frames whose bits this thread has cleared. `seen` is the child as it
+ * was before. Return false when the frames were put twice: a whole put has
+ * counted them, is about to, or the count would be too high.
  */
 static inline bool child_give(child_t *child, size_t frames, child_t seen)
 {
@@ -99,7 +101,7 @@ static inline bool child_give(child_t *child, size_t frames, child_t seen)
 	return true;
 }
 
-/* From allocated as one to allocated in parts: the first partial put. */
+/* Change from allocated as one to allocated in parts: the first partial put. */
 static inline bool child_split(child_t *child)
 {
 	if (!child_is_whole(*child))
@@ -116,7 +118,7 @@ typedef uint64_t lanes_t;
 #define CHILD_BITS 16u
 #define MAX_LANES 4u
 
-/* The same child value in each lane. */
+/* Return a word with the same child value in each lane. */
 static inline lanes_t lanes_of(child_t child, unsigned lanes)
 {
 	lanes_t each = UINT64_C(0x0001000100010001) >>
@@ -130,7 +132,7 @@ static inline bool lanes_are(lanes_t word, child_t state, unsigned lanes)
 	return (word & lanes_of(CHILD_STATE, lanes)) == lanes_of(state, lanes);
 }
 
-/* All of them from one state to another. */
+/* Change all lanes from one state to another, or none. */
 static inline bool lanes_change(lanes_t *word, child_t from, child_t to,
 				unsigned lanes)
 {
@@ -141,7 +143,7 @@ static inline bool lanes_change(lanes_t *word, child_t from, child_t to,
 	return true;
 }
 
-/* The carry of the last generation falls into `whole`, and is cut there. */
+/* Raise each generation; the mask drops the carry into `whole`. */
 static inline lanes_t lanes_next_generation(lanes_t word, unsigned lanes)
 {
 	const child_t one = CHILD_COUNT + 1;

@@ -2,14 +2,15 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The two ready-made classings. In both a lower class is the more particular
- * use: it takes trees over from higher ones, which may only borrow from it.
+ * The two ready-made classings. In both, a request of a lower class may take
+ * over trees of a higher class. A request of a higher class may only use trees
+ * of a lower class as they are.
  */
 #include "lib/ids.h"
 
 /*
- * Trees of the same class: partly used ones are to be filled first, entirely
- * free ones to be kept, nearly full ones are hardly worth a reservation.
+ * Prefer partly used trees, so that entirely free trees stay free. A nearly
+ * full tree comes last: it is hardly worth a reservation.
  */
 static llfree_policy_t policy(uint8_t requested, uint8_t target, size_t free,
 			      uint8_t nearly_full)
@@ -28,7 +29,7 @@ static llfree_policy_t policy(uint8_t requested, uint8_t target, size_t free,
 	return (llfree_policy_t){ type, priority };
 }
 
-/* As many slots as cores in each of the classes 0 to n-1. */
+/* Classes 0 to n-1, each with one slot per core. */
 static llfree_classing_t classing(size_t cores, uint8_t classes,
 				  llfree_policy_fn policy_fn)
 {

@@ -2,14 +2,15 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Numbers of frames, huge frames and trees, and the ways from one to another.
- * A type for each, so that the compiler finds the missing shift.
+ * Numbers of frames, huge frames and trees, and the conversions between them.
+ * Each has a type of its own, so that the compiler finds a missing shift.
  */
 #pragma once
 
 #include <llfree.h>
 
-/* On the path of nearly every call: a call or a value in memory shows. */
+/* On the path of nearly every call, where a call instruction or a value passed
+ * in memory is measurable. */
 #define HOT static inline __attribute__((always_inline))
 
 /* Number of a huge frame: LLFREE_HUGE_SIZE frames, one child, one bitfield. */
@@ -81,10 +82,11 @@ static inline uint64_t align_up(uint64_t value, unsigned order)
 }
 
 /*
- * What a search looks for: so many contiguous frames, the first one aligned
- * to 2^align. An order k is 2^k frames aligned to k.
+ * The run of frames that a search looks for: `frames` contiguous frames, the
+ * first one aligned to 2^align. A request of order k is a run of 2^k frames
+ * aligned to 2^k.
  */
 typedef struct {
 	size_t frames;
 	unsigned align;
-} want_t;
+} run_t;

@@ -2,7 +2,7 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Statistics, printing and the check of all invariants: they only read.
+ * Statistics, printing and the check of all invariants. All of it only reads.
  */
 #include "lib/upper.h"
 
@@ -102,12 +102,12 @@ llfree_counters_t llfree_counters(const llfree_t *self)
 	llfree_counters_t sum = { .retries = atom_retries() };
 
 	for (size_t i = 0; i <= upper_slots(self); i++) {
-		const local_t *local = &self->locals[i];
+		const local_t *local = &self->upper.locals[i];
 
 		sum.reservations += atom_load(&local->reservations);
 		sum.steals += atom_load(&local->steals);
 		sum.demotions += atom_load(&local->demotions);
-		sum.raids += atom_load(&local->raids);
+		sum.reserved_steals += atom_load(&local->reserved_steals);
 	}
 	return sum;
 }
@@ -179,13 +179,13 @@ static line_t tree_line(const llfree_t *self, tree_id_t id)
 
 static line_t slot_line(const llfree_t *self, size_t i)
 {
-	slot_t slot = atom_load(&self->locals[i].slot);
+	slot_t slot = atom_load(&self->upper.locals[i].slot);
 	line_t line = { .length = 0 };
 
 	line_number(&line, "slot ", i);
 	if (slot_is_present(slot))
 		line_number(&line, " tree ", slot_tree(slot).value);
-	line_text(&line, slot_is_guest(slot) ? " guest" : "");
+	line_text(&line, slot_is_borrowed(slot) ? " borrowed" : "");
 	line_text(&line, "\n");
 	return line;
 }
@@ -206,7 +206,7 @@ void(llfree_print_debug)(const llfree_t *self, llfree_writer_t writer,
 	}
 }
 
-/* A writer that could change the text is given a line that is its own too. */
+/* A writer that may change the text gets a copy of the line. */
 typedef struct {
 	llfree_mutable_writer_t writer;
 	void *arg;
@@ -237,7 +237,8 @@ static size_t holders(const llfree_t *self, tree_id_t tree)
 	size_t count = 0;
 
 	for (size_t i = 0; i < upper_slots(self); i++)
-		count += slot_holds(atom_load(&self->locals[i].slot), tree);
+		count += slot_holds(atom_load(&self->upper.locals[i].slot),
+				    tree);
 	return count;
 }
 
@@ -259,9 +260,9 @@ static const char *tree_broken(const llfree_t *self, tree_id_t id)
 
 static const char *slot_broken(const llfree_t *self, size_t i, uint8_t class)
 {
-	slot_t slot = atom_load(&self->locals[i].slot);
+	slot_t slot = atom_load(&self->upper.locals[i].slot);
 
-	if (!slot_is_present(slot) || slot_is_guest(slot))
+	if (!slot_is_present(slot) || slot_is_borrowed(slot))
 		return NULL;
 	if (slot_tree(slot).value >= upper_trees(self))
 		return "a slot has a tree past the end";
@@ -277,8 +278,8 @@ static const char *upper_broken(const llfree_t *self)
 	for (size_t i = 0; i < upper_trees(self) && !broken; i++)
 		broken = tree_broken(self, tree_id(i));
 	for (uint8_t class = 0; class < LLFREE_MAX_CLASSES; class ++)
-		for (size_t i = self->first_slot[class];
-		     i < self->first_slot[class + 1] && !broken; i++)
+		for (size_t i = self->upper.first_slot[class];
+		     i < self->upper.first_slot[class + 1] && !broken; i++)
 			broken = slot_broken(self, i, class);
 	return broken;
 }

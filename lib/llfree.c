@@ -2,15 +2,14 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The public calls: arguments are checked here, then lower and upper halves
- * are joined.
+ * The public calls: check the arguments, then join lower and upper allocator.
  */
 #include "lib/upper.h"
 
 /* ------------------------------------------------------------------------ */
 /* Start                                                                     */
 
-/* Which classes are configured; 0 when the classing cannot work. */
+/* Return a mask of the configured classes; 0 for an invalid classing. */
 static uint8_t classing_mask(const llfree_classing_t *classing)
 {
 	uint8_t mask = 0;
@@ -33,7 +32,7 @@ static uint8_t classing_mask(const llfree_classing_t *classing)
 	return mask;
 }
 
-/* So many that no sum of sizes overflows. */
+/* A limit below which no sum of sizes overflows. */
 #define MAX_FRAMES (UINT64_C(1) << 50)
 
 static bool frames_valid(size_t frames)
@@ -41,7 +40,7 @@ static bool frames_valid(size_t frames)
 	return frames >= LLFREE_HUGE_SIZE && frames <= MAX_FRAMES;
 }
 
-/* One line more than slots, for what requests without a slot count. */
+/* One line more than slots: requests without a slot count there. */
 static size_t local_size(size_t slots)
 {
 	return (slots + 1) * sizeof(local_t);
@@ -97,18 +96,18 @@ static void slots_init(llfree_t *self, const llfree_classing_t *classing)
 	uint32_t first = 0;
 
 	for (uint8_t class = 0; class < LLFREE_MAX_CLASSES; class ++) {
-		self->first_slot[class] = first;
+		self->upper.first_slot[class] = first;
 		for (size_t i = 0; i < classing->num_classes; i++)
 			if (classing->classes[i].class == class)
 				first += (uint32_t)classing->classes[i].count;
 	}
-	self->first_slot[LLFREE_MAX_CLASSES] = first;
+	self->upper.first_slot[LLFREE_MAX_CLASSES] = first;
 }
 
-/* The volatile half, from what the lower allocator has. */
+/* Set up the volatile half from what the lower allocator has. */
 static void upper_init(const llfree_t *self, bool all_free)
 {
-	memset(self->locals, 0, local_size(upper_slots(self)));
+	memset(self->upper.locals, 0, local_size(upper_slots(self)));
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		tree_id_t tree = tree_id(i);
 		size_t free = all_free
@@ -116,7 +115,7 @@ static void upper_init(const llfree_t *self, bool all_free)
 				      : lower_count_in_tree(&self->lower, tree);
 
 		atom_store(upper_tree(self, tree),
-			   tree_new(free, self->default_class));
+			   tree_new(free, self->upper.default_class));
 	}
 }
 
@@ -129,17 +128,19 @@ static llfree_result_t init(llfree_t *self, size_t frames, lower_init_t how,
 	if (!self || size.llfree == 0 || !meta_valid(meta, size))
 		return llfree_err(LLFREE_ERR_INIT);
 	*self = (llfree_t){
-		.trees = (tree_line_t *)meta.trees,
-		.locals = (local_t *)meta.local,
-		.policy = classing->policy,
-		.configured = classing_mask(classing),
-		.default_class = classing->default_class,
+		.upper = {
+			.trees = (tree_line_t *)meta.trees,
+			.locals = (local_t *)meta.local,
+			.policy = classing->policy,
+			.configured = classing_mask(classing),
+			.default_class = classing->default_class,
+		},
 	};
 	slots_init(self, classing);
 	lower_init(&self->lower, frames, meta.lower, how);
 	if (how != LOWER_KEEP)
 		upper_init(self, how == LOWER_FREE || how == LOWER_FREE_ZEROED);
-	return llfree_ok(frame_id(0), self->default_class);
+	return llfree_ok(frame_id(0), self->upper.default_class);
 }
 
 llfree_result_t llfree_init(llfree_t *self, size_t frames, uint8_t mode,
@@ -170,8 +171,8 @@ llfree_result_t llfree_init_zeroed(llfree_t *self, size_t frames,
 llfree_meta_t llfree_metadata(const llfree_t *self)
 {
 	return (llfree_meta_t){
-		.local = (uint8_t *)self->locals,
-		.trees = (uint8_t *)self->trees,
+		.local = (uint8_t *)self->upper.locals,
+		.trees = (uint8_t *)self->upper.trees,
 		.lower = (uint8_t *)self->lower.fields,
 	};
 }
@@ -194,7 +195,7 @@ size_t llfree_frames(const llfree_t *self)
 /* ------------------------------------------------------------------------ */
 /* Arguments                                                                 */
 
-/* Do so many frames, from there or from anywhere, lie in what is managed? */
+/* Return whether these frames are all managed. */
 static inline bool span_valid(const llfree_t *self, frame_id_t first,
 			      size_t frames)
 {
@@ -225,7 +226,7 @@ static inline llfree_result_t put(const llfree_t *self, local_t *local,
 	return llfree_ok(frame, class);
 }
 
-/* The part of a span that lies in the tree of its first frame. */
+/* Return how many frames of a span lie in the tree of its first frame. */
 static size_t tree_part(frame_id_t first, size_t frames)
 {
 	return size_min(LLFREE_TREE_SIZE - first.value % LLFREE_TREE_SIZE,
@@ -249,21 +250,21 @@ static llfree_result_t put_trees(const llfree_t *self, local_t *local,
 	return result;
 }
 
-/* Trees take the class of a request that has got frames of them. */
-static void settle_trees(const llfree_t *self, local_t *local, frame_id_t first,
+/* Let a request that got these frames take their trees over. */
+static void commit_trees(const llfree_t *self, local_t *local, frame_id_t first,
 			 size_t frames, llfree_result_t *result, uint8_t class)
 {
 	for (size_t done = 0, part; done < frames; done += part) {
 		frame_id_t at = frame_plus(first, done);
 
 		part = tree_part(at, frames - done);
-		if (upper_settle_at(self, class, local, tree_of_frame(at)) &&
+		if (upper_commit_at(self, class, local, tree_of_frame(at)) &&
 		    done == 0)
 			*result = llfree_ok(first, class);
 	}
 }
 
-/* Tree by tree; the trees before the one that fails go back. */
+/* Get the frames tree by tree. When one tree fails, put those before it. */
 static llfree_result_t get_at(const llfree_t *self, local_t *local,
 			      frame_id_t first, size_t frames, uint8_t class)
 {
@@ -283,7 +284,7 @@ static llfree_result_t get_at(const llfree_t *self, local_t *local,
 		if (done == 0)
 			result = one;
 	}
-	settle_trees(self, local, first, frames, &result, class);
+	commit_trees(self, local, first, frames, &result, class);
 	return result;
 }
 
@@ -300,18 +301,18 @@ llfree_result_t llfree_get_plain(llfree_t *self, uint64_t at, unsigned order,
 	    !upper_find_local(self, class, slot, &local))
 		return llfree_err(LLFREE_ERR_ARGUMENT);
 
-	want_t want = { (size_t)1 << order, order };
+	run_t run = { (size_t)1 << order, order };
 
 	if (at != UINT64_MAX)
-		return get_at(self, local, frame, want.frames, (uint8_t) class);
+		return get_at(self, local, frame, run.frames, (uint8_t) class);
 	if (local) {
 		frame_id_optional_t own =
-			upper_get_own(self, local, (uint8_t) class, want);
+			upper_get_own(self, local, (uint8_t) class, run);
 
 		if (own.present)
 			return llfree_ok(own.value, (uint8_t) class);
 	}
-	return upper_get(self, want, (uint8_t) class, local);
+	return upper_get(self, run, (uint8_t) class, local);
 }
 
 llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
@@ -329,7 +330,7 @@ llfree_result_t llfree_put_plain(llfree_t *self, uint64_t frame, unsigned order,
 /* ------------------------------------------------------------------------ */
 /* Ranges                                                                    */
 
-/* Have all trees of a span enough, as far as a look can tell? */
+/* Return whether all trees of a span seem to have enough free frames. */
 static bool trees_may_have(const llfree_t *self, frame_id_t first,
 			   size_t frames, uint8_t class)
 {
@@ -343,40 +344,41 @@ static bool trees_may_have(const llfree_t *self, frame_id_t first,
 }
 
 /*
- * From huge frame to huge frame, across trees. Only what a look found possible
- * is tried: the failure of a try means that another thread was faster.
+ * Search for a range across trees, from huge frame to huge frame. It claims
+ * only where all huge frames seem free, so a failed claim means that another
+ * thread was faster.
  */
-static llfree_result_t search_trees(const llfree_t *self, want_t want,
+static llfree_result_t search_trees(const llfree_t *self, run_t run,
 				    uint8_t class, local_t *local)
 {
 	frame_id_t first = frame_id(0);
 
-	while (lower_find_whole(&self->lower, &first, want)) {
-		if (trees_may_have(self, first, want.frames, class)) {
+	while (lower_find_whole(&self->lower, &first, run)) {
+		if (trees_may_have(self, first, run.frames, class)) {
 			llfree_result_t result =
-				get_at(self, local, first, want.frames, class);
+				get_at(self, local, first, run.frames, class);
 
 			if (llfree_is_ok(result))
 				return result;
 		}
-		first = frame_plus(first, (size_t)1 << want.align);
+		first = frame_plus(first, (size_t)1 << run.align);
 	}
 	return llfree_err(LLFREE_ERR_MEMORY);
 }
 
-static llfree_result_t get_range(const llfree_t *self, want_t want,
-				 uint8_t class, local_t *local)
+static llfree_result_t get_range(const llfree_t *self, run_t run, uint8_t class,
+				 local_t *local)
 {
 	llfree_result_t result = llfree_err(LLFREE_ERR_MEMORY);
 	uint64_t stamp;
 
-	if (want.frames <= LLFREE_TREE_SIZE)
-		result = upper_get(self, want, class, local);
-	if (llfree_is_ok(result) || want.frames < LLFREE_HUGE_SIZE)
+	if (run.frames <= LLFREE_TREE_SIZE)
+		result = upper_get(self, run, class, local);
+	if (llfree_is_ok(result) || run.frames < LLFREE_HUGE_SIZE)
 		return result;
-	for (unsigned i = 0; i < UPPER_AGAIN; i++) {
+	for (unsigned i = 0; i < ALL_PASSES; i++) {
 		stamp = upper_stamp(self);
-		result = search_trees(self, want, class, local);
+		result = search_trees(self, run, class, local);
 		if (llfree_is_ok(result) || stamp == upper_stamp(self))
 			break;
 	}
@@ -387,7 +389,7 @@ llfree_result_t llfree_get_range(llfree_t *self, frame_id_optional_t at,
 				 size_t frames, llfree_request_t request)
 {
 	frame_id_t first = at.present ? at.value : frame_id(0);
-	want_t want = { frames, request.order };
+	run_t run = { frames, request.order };
 	local_t *local;
 
 	if (request.order > LLFREE_MAX_ORDER ||
@@ -399,15 +401,15 @@ llfree_result_t llfree_get_range(llfree_t *self, frame_id_optional_t at,
 	if (at.present)
 		return get_at(self, local, first, frames, request.class);
 	if (frames >= LLFREE_HUGE_SIZE && request.order < LLFREE_HUGE_ORDER)
-		want.align = LLFREE_HUGE_ORDER;
+		run.align = LLFREE_HUGE_ORDER;
 	if (local && frames <= LLFREE_TREE_SIZE) {
 		frame_id_optional_t own =
-			upper_get_own(self, local, request.class, want);
+			upper_get_own(self, local, request.class, run);
 
 		if (own.present)
 			return llfree_ok(own.value, request.class);
 	}
-	return get_range(self, want, request.class, local);
+	return get_range(self, run, request.class, local);
 }
 
 llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
@@ -431,25 +433,8 @@ llfree_result_t llfree_put_range(llfree_t *self, frame_id_t frame,
 llfree_result_t llfree_drain(llfree_t *self)
 {
 	for (size_t i = 0; i < upper_slots(self); i++)
-		upper_drain(self, &self->locals[i]);
-	return llfree_ok(frame_id(0), self->default_class);
-}
-
-/* Changes an entry that matches; only ONLINE is for what is offline. */
-static bool tree_change(tree_t *tree, llfree_tree_match_t match,
-			llfree_tree_change_t change)
-{
-	if (tree_is_reserved(*tree) || tree_free(*tree) < match.free ||
-	    (match.class != LLFREE_CLASS_NONE &&
-	     match.class != tree_class(*tree)) ||
-	    tree_is_offline(*tree) !=
-		    (change.operation == LLFREE_TREE_OP_ONLINE))
-		return false;
-	if (change.operation != LLFREE_TREE_OP_NONE)
-		*tree ^= TREE_OFFLINE;
-	return tree_set_class(tree, change.class != LLFREE_CLASS_NONE
-					    ? change.class
-					    : tree_class(*tree));
+		upper_drain(self, &self->upper.locals[i]);
+	return llfree_ok(frame_id(0), self->upper.default_class);
 }
 
 llfree_result_t llfree_change_tree(llfree_t *self, llfree_tree_match_t match,

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Slots: which tree a core (or whatever a caller makes a slot) has reserved.
- * Each has its cache line to itself, which is written only when it takes
- * another tree.
+ * Slots. A slot belongs to a core, or to whatever the caller gives slots to,
+ * and holds the number of the tree that it has reserved. Each slot has a cache
+ * line of its own, which is written only when the slot takes another tree.
  */
 #pragma once
 
@@ -12,13 +12,13 @@
 #include "lib/ids.h"
 
 /*
- * The number of the tree and one, or 0 for none. A slot that found nothing but
- * the trees of others is a guest in one of them: it goes on there, but has not
- * reserved it.
+ * The number of the tree plus one, or 0 for none. When all trees that fit are
+ * reserved, a slot borrows the tree of another slot: it goes on allocating
+ * there, but has not reserved it.
  */
 typedef uint64_t slot_t;
 
-#define SLOT_GUEST ((slot_t)1 << 63)
+#define SLOT_BORROWED ((slot_t)1 << 63)
 
 typedef struct {
 	_Alignas(LLFREE_CACHE_SIZE) slot_t slot;
@@ -26,7 +26,7 @@ typedef struct {
 	uint64_t reservations;
 	uint64_t steals;
 	uint64_t demotions;
-	uint64_t raids;
+	uint64_t reserved_steals;
 } local_t;
 _Static_assert(sizeof(local_t) == LLFREE_CACHE_SIZE, "one line each");
 
@@ -40,23 +40,23 @@ static inline bool slot_is_present(slot_t slot)
 	return slot != 0;
 }
 
-static inline bool slot_is_guest(slot_t slot)
+static inline bool slot_is_borrowed(slot_t slot)
 {
-	return (slot & SLOT_GUEST) != 0;
+	return (slot & SLOT_BORROWED) != 0;
 }
 
 static inline tree_id_t slot_tree(slot_t slot)
 {
-	return tree_id((size_t)(slot & ~SLOT_GUEST) - 1);
+	return tree_id((size_t)(slot & ~SLOT_BORROWED) - 1);
 }
 
-/* Has it reserved this tree? */
+/* Return whether the slot has reserved this tree. */
 static inline bool slot_holds(slot_t slot, tree_id_t tree)
 {
 	return slot == slot_of(tree);
 }
 
-/* Another tree, or none; what it had before. */
+/* Set the slot to another tree or to none; return what it had before. */
 static inline slot_t local_replace(local_t *local, slot_t with)
 {
 	slot_t was, next;
@@ -65,7 +65,7 @@ static inline slot_t local_replace(local_t *local, slot_t with)
 	return was;
 }
 
-/* Loses this tree, if it still has it. */
+/* Empty the slot if it still has reserved this tree. */
 static inline bool local_lose(local_t *local, tree_id_t tree)
 {
 	slot_t was, next;

@@ -3,31 +3,35 @@
 
 #include "lib/lower.h"
 
-/* How often a search in a tree looks again when something moved. */
-#define SEARCH_AGAIN 8u
+/* A search in one tree. */
+typedef struct {
+	run_t run;
+	frame_id_t at; /* where it begins; once it succeeded, what it found */
+	size_t already_freed; /* frames of a claim that must not go back */
+} tree_search_t;
 
 /* ------------------------------------------------------------------------ */
 /* Parts of one huge frame                                                   */
 
 static bool part_get_at(const lower_t *self, frame_id_t first, size_t frames,
-			size_t *lost)
+			tree_search_t *s)
 {
 	huge_id_t huge = huge_of_frame(first);
 	child_t *child = lower_child(self, huge);
 	child_t was, next;
-	size_t lost_here = 0;
+	size_t freed_here = 0;
 
 	if (!atom_update(child, was, next, child_claim(&next, frames)))
 		return false;
 	if (bitfield_set(lower_field(self, huge), frame_in_huge(first), frames,
-			 &lost_here))
+			 &freed_here))
 		return true;
-	lower_unclaim(child, frames - lost_here);
-	*lost += lost_here;
+	lower_unclaim(child, frames - freed_here);
+	s->already_freed += freed_here;
 	return false;
 }
 
-/* Allocated as one it becomes allocated in parts; what the child is then. */
+/* Split a huge frame that is allocated as one; return what the child is now. */
 static child_t split(child_t *child)
 {
 	child_t was, next;
@@ -67,7 +71,7 @@ static size_t part_get_some(const lower_t *self, huge_id_t huge, size_t row,
 	return got;
 }
 
-/* That of `from` first, then partly used huge frames, then the free ones. */
+/* The huge frame of `from` first, then partly used ones, then free ones. */
 size_t lower_get_some(const lower_t *self, frame_id_t from, frame_id_t *frames,
 		      size_t most)
 {
@@ -104,7 +108,7 @@ row_put_t lower_put_row(const lower_t *self, frame_id_t first, row_t mask)
 	if (!atom_update(child, was, next,
 			 child_give(&next, row_taken(mask), seen)))
 		return ROW_PUT_TWICE;
-	/* Who split it may not have come to persisting that. */
+	/* The thread that split it may have stopped before it persisted that. */
 	llfree_persist(child, sizeof(*child));
 	return ROW_PUT;
 }
@@ -117,7 +121,7 @@ typedef struct {
 	unsigned lanes; /* 0: a part of one huge frame */
 } piece_t;
 
-/* The first piece of a span, as large as one step can take. */
+/* Return the first piece of a span, as large as one step can take. */
 static piece_t piece_of(frame_id_t first, size_t frames)
 {
 	size_t at = frame_in_huge(first);
@@ -133,14 +137,14 @@ static piece_t piece_of(frame_id_t first, size_t frames)
 }
 
 static bool piece_get(const lower_t *self, frame_id_t first, piece_t piece,
-		      size_t *lost)
+		      tree_search_t *s)
 {
 	if (piece.lanes > 0)
 		return lower_whole_get(self, huge_of_frame(first), piece.lanes);
-	return part_get_at(self, first, piece.frames, lost);
+	return part_get_at(self, first, piece.frames, s);
 }
 
-/* Huge frames that were not all allocated as such go one by one. */
+/* Put huge frames that were not all allocated as wholes one by one. */
 static size_t piece_put(const lower_t *self, frame_id_t first, piece_t piece)
 {
 	size_t freed = 0;
@@ -172,30 +176,30 @@ static size_t span_put(const lower_t *self, frame_id_t first, size_t frames)
 	return freed;
 }
 
-static bool span_get(const lower_t *self, frame_id_t first, size_t frames,
-		     size_t *lost)
+static bool span_get(const lower_t *self, frame_id_t first, tree_search_t *s)
 {
-	size_t done = 0;
+	size_t done = 0, frames = s->run.frames;
 
 	for (piece_t piece; done < frames; done += piece.frames) {
 		frame_id_t at = frame_plus(first, done);
 
 		piece = piece_of(at, frames - done);
-		if (!piece_get(self, at, piece, lost)) {
-			*lost += done - span_put(self, first, done);
+		if (!piece_get(self, at, piece, s)) {
+			s->already_freed += done - span_put(self, first, done);
 			return false;
 		}
 	}
+	s->at = first;
 	return true;
 }
 
 found_t lower_get_at(const lower_t *self, frame_id_t first, size_t frames)
 {
-	size_t lost = 0;
+	tree_search_t s = { .run = { frames, 0 } };
 
-	if (span_get(self, first, frames, &lost))
-		return found(first);
-	return not_found(lost);
+	if (span_get(self, first, &s))
+		return found(s.at);
+	return not_found(s.already_freed);
 }
 
 bool lower_is_allocated(const lower_t *self, frame_id_t first, size_t frames)
@@ -226,49 +230,47 @@ size_t lower_put_span(const lower_t *self, frame_id_t first, size_t frames)
 /* ------------------------------------------------------------------------ */
 /* Search within a tree                                                      */
 
-/* Can a run that is aligned to more than a huge frame begin in this one? */
-static bool is_aligned_huge(huge_id_t huge, want_t want)
+/* Return whether the alignment of a run permits it in this huge frame. */
+static bool is_aligned_huge(huge_id_t huge, run_t run)
 {
 	return is_aligned(frame_of_huge(huge).value,
-			  want.align > LLFREE_HUGE_ORDER ? want.align : 0);
+			  run.align > LLFREE_HUGE_ORDER ? run.align : 0);
 }
 
-static bool part_may_fit(const lower_t *self, huge_id_t huge, want_t want)
+static bool part_may_fit(const lower_t *self, huge_id_t huge, run_t run)
 {
-	return is_aligned_huge(huge, want) &&
+	return is_aligned_huge(huge, run) &&
 	       child_count(atom_load_acquire(lower_child(self, huge))) >=
-		       want.frames &&
-	       bitfield_has_run(lower_field(self, huge), want);
+		       run.frames &&
+	       bitfield_has_run(lower_field(self, huge), run);
 }
 
-/* Only claims when the bits say that it may work. */
-static bool part_get(const lower_t *self, huge_id_t huge, want_t want,
-		     frame_id_t *frame, size_t *lost)
+/* Claim only when the bits show a run. */
+static bool part_get(const lower_t *self, huge_id_t huge, tree_search_t *s)
 {
 	child_t *child = lower_child(self, huge);
 	child_t was, next;
-	size_t first, lost_here = 0;
+	size_t first, freed_here = 0;
 
-	if (!part_may_fit(self, huge, want) ||
-	    !atom_update(child, was, next, child_claim(&next, want.frames)))
+	if (!part_may_fit(self, huge, s->run) ||
+	    !atom_update(child, was, next, child_claim(&next, s->run.frames)))
 		return false;
-	if (bitfield_take_run(lower_field(self, huge), want, &first,
-			      &lost_here)) {
-		*frame = frame_plus(frame_of_huge(huge), first);
+	if (bitfield_take_run(lower_field(self, huge), s->run, &first,
+			      &freed_here)) {
+		s->at = frame_plus(frame_of_huge(huge), first);
 		return true;
 	}
-	lower_unclaim(child, want.frames - lost_here);
-	*lost += lost_here;
+	lower_unclaim(child, s->run.frames - freed_here);
+	s->already_freed += freed_here;
 	return false;
 }
 
-/* Partly used huge frames first, to keep the free ones whole. */
-static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
-			size_t *lost)
+/* Search partly used huge frames first, so that the free ones stay whole. */
+static bool part_search(const lower_t *self, tree_search_t *s)
 {
-	tree_id_t tree = tree_of_frame(*frame);
+	tree_id_t tree = tree_of_frame(s->at);
 	size_t base = huge_of_frame(frame_of_tree(tree)).value;
-	size_t start = huge_of_frame(*frame).value - base;
+	size_t start = huge_of_frame(s->at).value - base;
 	size_t count = lower_tree_huge(self, tree);
 
 	for (int free = 0; free <= 1; free++) {
@@ -277,7 +279,7 @@ static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
 			child_t child = atom_load(lower_child(self, huge));
 
 			if (child_is_free(child) == free &&
-			    part_get(self, huge, want, frame, lost))
+			    part_get(self, huge, s))
 				return true;
 		}
 	}
@@ -285,8 +287,8 @@ static bool part_search(const lower_t *self, frame_id_t *frame, want_t want,
 }
 
 /*
- * How much of a span, in frames from its start, has huge frames that are free,
- * or in the last one a free beginning.
+ * Return how many frames of a span, from its start, are in free huge frames.
+ * Of the last huge frame, only the part within the span must be free.
  */
 static size_t whole_fitting(const lower_t *self, frame_id_t first,
 			    size_t frames)
@@ -308,53 +310,51 @@ static bool whole_may_fit(const lower_t *self, frame_id_t first, size_t frames)
 	return whole_fitting(self, first, frames) == frames;
 }
 
-bool lower_find_whole(const lower_t *self, frame_id_t *first, want_t want)
+bool lower_find_whole(const lower_t *self, frame_id_t *first, run_t run)
 {
-	uint64_t at = align_up(first->value, want.align);
+	uint64_t at = align_up(first->value, run.align);
 
-	while (at + want.frames <= self->frames) {
-		size_t fit = whole_fitting(self, frame_id(at), want.frames);
+	while (at + run.frames <= self->frames) {
+		size_t fit = whole_fitting(self, frame_id(at), run.frames);
 
 		*first = frame_id(at);
-		if (fit == want.frames)
+		if (fit == run.frames)
 			return true;
-		at = align_up(at + fit + LLFREE_HUGE_SIZE, want.align);
+		at = align_up(at + fit + LLFREE_HUGE_SIZE, run.align);
 	}
 	return false;
 }
 
-/* Places in a tree at which a want of whole huge frames can begin. */
-static size_t whole_places(const lower_t *self, tree_id_t tree, want_t want)
+/* Return in how many places of a tree a run of whole huge frames can begin. */
+static size_t whole_places(const lower_t *self, tree_id_t tree, run_t run)
 {
 	size_t managed = lower_tree_frames(self, tree);
 
-	if (managed < want.frames)
+	if (managed < run.frames)
 		return 0;
-	return ((managed - want.frames) >> want.align) + 1;
+	return ((managed - run.frames) >> run.align) + 1;
 }
 
-static bool whole_search(const lower_t *self, frame_id_t *frame, want_t want,
-			 size_t *lost)
+static bool whole_search(const lower_t *self, tree_search_t *s)
 {
-	tree_id_t tree = tree_of_frame(*frame);
+	run_t run = s->run;
+	tree_id_t tree = tree_of_frame(s->at);
 	frame_id_t base = frame_of_tree(tree);
-	size_t places = whole_places(self, tree, want);
-	size_t start = (frame->value - base.value) >> want.align;
+	size_t places = whole_places(self, tree, run);
+	size_t start = (s->at.value - base.value) >> run.align;
 
 	for (size_t i = 0; i < places; i++) {
 		size_t place = (start + i) % places;
-		frame_id_t at = frame_plus(base, place << want.align);
+		frame_id_t at = frame_plus(base, place << run.align);
 
-		if (whole_may_fit(self, at, want.frames) &&
-		    span_get(self, at, want.frames, lost)) {
-			*frame = at;
+		if (whole_may_fit(self, at, run.frames) &&
+		    span_get(self, at, s))
 			return true;
-		}
 	}
 	return false;
 }
 
-/* Changes when a child of the tree does. */
+/* Return a number that changes when a child of the tree does. */
 static uint64_t children_stamp(const lower_t *self, tree_id_t tree)
 {
 	const child_t *child =
@@ -367,43 +367,42 @@ static uint64_t children_stamp(const lower_t *self, tree_id_t tree)
 	return stamp;
 }
 
-/* What others claim and give back while they search may go past this search:
- * it looks again, but not for ever. */
-found_t lower_search(const lower_t *self, frame_id_t from, want_t want)
+/* Other searches claim frames for a moment and give them back. Such frames may
+ * have been hidden from this search, so it repeats when a child has changed. */
+found_t lower_search(const lower_t *self, frame_id_t from, run_t run)
 {
 	tree_id_t tree = tree_of_frame(from);
-	size_t lost = 0;
+	tree_search_t s = { .run = run, .at = from };
 	uint64_t stamp;
 
-	for (unsigned i = 0; i < SEARCH_AGAIN; i++) {
+	for (unsigned i = 0; i < TREE_PASSES; i++) {
 		stamp = children_stamp(self, tree);
-		if (want.frames < LLFREE_HUGE_SIZE
-			    ? part_search(self, &from, want, &lost)
-			    : whole_search(self, &from, want, &lost))
-			return found(from);
+		if (run.frames < LLFREE_HUGE_SIZE ? part_search(self, &s)
+						  : whole_search(self, &s))
+			return found(s.at);
 		if (stamp == children_stamp(self, tree))
 			break;
 	}
-	return not_found(lost);
+	return not_found(s.already_freed);
 }
 
-bool lower_may_fit(const lower_t *self, tree_id_t tree, want_t want)
+bool lower_may_fit(const lower_t *self, tree_id_t tree, run_t run)
 {
 	frame_id_t base = frame_of_tree(tree);
 
-	if (want.frames >= LLFREE_HUGE_SIZE) {
-		size_t places = whole_places(self, tree, want);
+	if (run.frames >= LLFREE_HUGE_SIZE) {
+		size_t places = whole_places(self, tree, run);
 
 		for (size_t i = 0; i < places; i++)
 			if (whole_may_fit(self,
-					  frame_plus(base, i << want.align),
-					  want.frames))
+					  frame_plus(base, i << run.align),
+					  run.frames))
 				return true;
 		return false;
 	}
 	for (size_t i = 0; i < lower_tree_huge(self, tree); i++)
 		if (part_may_fit(self, huge_id(huge_of_frame(base).value + i),
-				 want))
+				 run))
 			return true;
 	return false;
 }
@@ -496,7 +495,7 @@ size_t lower_size(size_t frames)
 	       trees * CHILD_STRIDE * sizeof(child_t);
 }
 
-/* All free or all allocated, but for what lies past the end. */
+/* Set all frames free or allocated. Those past the end become allocated. */
 static void huge_init(const lower_t *self, huge_id_t huge, lower_init_t init)
 {
 	size_t managed = size_min(LLFREE_HUGE_SIZE,
@@ -517,9 +516,9 @@ static void huge_init(const lower_t *self, huge_id_t huge, lower_init_t init)
 }
 
 /*
- * The bits are the truth, but for a huge frame that is allocated as one or was
- * on its way to or from that: it is allocated. Doing this twice, or half and
- * then again, comes to the same.
+ * Set the count from the bits. A huge frame with the flag `whole` was allocated
+ * as one, or a call was just allocating or freeing it as one: it becomes
+ * allocated. Recovery may be interrupted and repeated; the result is the same.
  */
 static void huge_recover(const lower_t *self, huge_id_t huge)
 {

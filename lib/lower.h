@@ -2,20 +2,20 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The lower allocator: which frames are allocated. Everything here is rebuilt
- * from its one buffer after a crash; nothing above it has to persist.
+ * The lower allocator: which frames are allocated. Its one buffer is all that
+ * recovery needs after a crash; nothing above it has to persist.
  *
  *   buffer: | bitfield of each huge frame, 64 bytes | children, a line a tree |
  *
  * A tree's children share a cache line with no other tree. Entries past the
  * end of the managed range are set allocated and stay so.
  *
- * A get of part of a huge frame claims from the child's count, then takes
- * bits, and gives back when there is no run. A put clears bits, then counts.
- * All functions but init may run beside each other on any threads.
+ * A get of part of a huge frame lowers the child's count, then takes bits, and
+ * raises the count again when there is no run. A put clears bits, then raises
+ * the count. All functions but lower_init may run at once on any threads.
  *
- * A search stays within one tree: the upper allocator chooses the tree.
- * Spans that are named (get_at, put) do not cross a tree either.
+ * A search stays within one tree, which the upper allocator chooses. The span
+ * of a get at a place, or of a put, lies within one tree as well.
  */
 #pragma once
 
@@ -33,6 +33,21 @@ typedef struct {
 		 ? LLFREE_CACHE_SIZE / sizeof(child_t)              \
 		 : LLFREE_TREE_CHILDREN)
 
+/*
+ * Limits of a search. A search that fails repeats its pass when an entry that
+ * it read has changed meanwhile, since what it looked for may have moved past
+ * it. Each change means that another thread made progress, so repeating without
+ * a limit would be lock-free; the limit bounds the time that one call can take
+ * while other threads move frames all the time. A tree has few places that can
+ * be passed, all trees have many.
+ */
+#define TREE_PASSES 8u /* over the huge frames of a tree */
+#define ALL_PASSES 16u /* over all trees */
+
+/* A search for the best tree compares so many. More find a slightly better
+ * tree, and each costs a cache line. */
+#define SEARCH_WINDOW 32u
+
 /* How the buffer becomes the state. */
 typedef enum {
 	LOWER_FREE,
@@ -45,7 +60,7 @@ typedef enum {
 /* Bytes of the buffer. */
 size_t lower_size(size_t frames);
 
-/* Alone. */
+/* No other call may run at the same time. */
 void lower_init(lower_t *self, size_t frames, uint8_t *buffer,
 		lower_init_t init);
 
@@ -62,14 +77,14 @@ static inline child_t *lower_child(const lower_t *self, huge_id_t huge)
 			       huge.value % LLFREE_TREE_CHILDREN];
 }
 
-/* Frames of a tree that are managed: fewer in a partial last tree. */
+/* Return how many frames of a tree are managed: fewer in a partial last one. */
 static inline size_t lower_tree_frames(const lower_t *self, tree_id_t tree)
 {
 	return size_min(LLFREE_TREE_SIZE,
 			self->frames - frame_of_tree(tree).value);
 }
 
-/* Huge frames of a tree that are managed, a partial last one included. */
+/* Return how many huge frames of a tree are managed, a partial one included. */
 static inline size_t lower_tree_huge(const lower_t *self, tree_id_t tree)
 {
 	return div_ceil(lower_tree_frames(self, tree), LLFREE_HUGE_SIZE);
@@ -88,15 +103,16 @@ HOT bool lower_whole_put(const lower_t *self, huge_id_t huge, unsigned lanes)
 }
 
 /*
- * What a get came to: the first frame, or how many of the frames that it held
- * for a moment a wrong put of another thread has freed and counted meanwhile.
- * Whoever gives back a claim must leave those out.
+ * The result of a get: the first frame, or a failure. A failed get held some
+ * frames for a moment. A wrong put of another thread may have freed some of
+ * these, and counted them; `already_freed` is their number. They must not be
+ * counted again when the claim is given back.
  */
 typedef struct {
 	bool ok;
 	union {
 		frame_id_t first;
-		size_t lost;
+		size_t already_freed;
 	};
 } found_t;
 
@@ -105,12 +121,12 @@ static inline found_t found(frame_id_t first)
 	return (found_t){ .ok = true, .first = first };
 }
 
-static inline found_t not_found(size_t lost)
+static inline found_t not_found(size_t already_freed)
 {
-	return (found_t){ .ok = false, .lost = lost };
+	return (found_t){ .ok = false, .already_freed = already_freed };
 }
 
-/* A claim keeps the generation as it is: it is that of now. */
+/* Give a claim back. While the claim exists, the generation cannot change. */
 static inline void lower_unclaim(child_t *child, size_t frames)
 {
 	child_t was, next;
@@ -121,10 +137,10 @@ static inline void lower_unclaim(child_t *child, size_t frames)
 	(void)given;
 }
 
-/* Anywhere in the tree of `from`: the slow part of lower_get. */
-found_t lower_search(const lower_t *self, frame_id_t from, want_t want);
+/* Search the whole tree of `from`: the slow path of lower_get. */
+found_t lower_search(const lower_t *self, frame_id_t from, run_t run);
 
-/* One huge frame, from that of `from` on. */
+/* Get one huge frame; the search begins at that of `from`. */
 HOT found_t lower_get_huge(const lower_t *self, frame_id_t from)
 {
 	size_t start = huge_of_frame(from).value;
@@ -140,62 +156,63 @@ HOT found_t lower_get_huge(const lower_t *self, frame_id_t from)
 	return not_found(0);
 }
 
-/* Up to a row, in the huge frame of `from` if possible. */
-HOT found_t lower_get_order(const lower_t *self, frame_id_t from, want_t want)
+/* Get at most a row, in the huge frame of `from` if possible. */
+HOT found_t lower_get_order(const lower_t *self, frame_id_t from, run_t run)
 {
 	huge_id_t huge = huge_of_frame(from);
 	child_t *child = lower_child(self, huge);
 	child_t was, next;
 	size_t first;
 
-	if (!atom_update(child, was, next, child_claim(&next, want.frames)))
-		return lower_search(self, from, want);
+	if (!atom_update(child, was, next, child_claim(&next, run.frames)))
+		return lower_search(self, from, run);
 	if (bitfield_take_order(lower_field(self, huge),
-				frame_in_huge(from) / ROW_FRAMES, want.align,
+				frame_in_huge(from) / ROW_FRAMES, run.align,
 				&first))
 		return found(frame_plus(frame_of_huge(huge), first));
-	lower_unclaim(child, want.frames);
-	return lower_search(self, from, want);
+	lower_unclaim(child, run.frames);
+	return lower_search(self, from, run);
 }
 
-/* Allocates in the tree of `from`, where the search begins. */
-HOT found_t lower_get(const lower_t *self, frame_id_t from, want_t want)
+/* Allocate in the tree of `from`; the search begins at `from`. */
+HOT found_t lower_get(const lower_t *self, frame_id_t from, run_t run)
 {
-	if (want.frames == (size_t)1 << want.align) {
-		if (want.align <= LLFREE_ATOMIC_ORDER)
-			return lower_get_order(self, from, want);
-		if (want.align == LLFREE_HUGE_ORDER)
+	if (run.frames == (size_t)1 << run.align) {
+		if (run.align <= LLFREE_ATOMIC_ORDER)
+			return lower_get_order(self, from, run);
+		if (run.align == LLFREE_HUGE_ORDER)
 			return lower_get_huge(self, from);
 	}
-	return lower_search(self, from, want);
+	return lower_search(self, from, run);
 }
 
 /*
- * Allocates single frames in the tree of `from`, where the search begins: up
- * to `most`. How many; fewer when there are no more, or for others in the way.
+ * Allocate up to `most` single frames in the tree of `from`; the search begins
+ * at `from`. Return how many: fewer when the tree has no more, or when other
+ * threads take frames at the same time.
  */
 size_t lower_get_some(const lower_t *self, frame_id_t from, frame_id_t *frames,
 		      size_t most);
 
-/* What a put of some frames of a row came to. */
+/* The result of a put of some frames of a row. */
 typedef enum {
 	ROW_PUT, /* all of them are free */
 	ROW_KEPT, /* one of them is not allocated: nothing has changed */
 	ROW_PUT_TWICE, /* another call freed them with their huge frame */
 } row_put_t;
 
-/* Frees these frames of the row that begins at `first`, in one step. */
+/* Free these frames of the row that begins at `first`, in one step. */
 row_put_t lower_put_row(const lower_t *self, frame_id_t first, row_t mask);
 
-/* Allocates exactly these frames of one tree, or none. */
+/* Allocate exactly these frames of one tree, or none. */
 found_t lower_get_at(const lower_t *self, frame_id_t first, size_t frames);
 
-/* Are they all allocated? */
+/* Return whether all of them are allocated. */
 bool lower_is_allocated(const lower_t *self, frame_id_t first, size_t frames);
 
 /*
- * Frees a part of a huge frame whose child was `seen` neither whole nor busy;
- * how much. Within a row it is all or nothing.
+ * Free a part of a huge frame; return how many frames. The child as it was
+ * `seen` is neither whole nor busy. Within a row it is all or nothing.
  */
 HOT size_t lower_put_seen(const lower_t *self, frame_id_t first, size_t frames,
 			  child_t seen)
@@ -212,18 +229,18 @@ HOT size_t lower_put_seen(const lower_t *self, frame_id_t first, size_t frames,
 	if (!atom_update(lower_child(self, huge), was, next,
 			 child_give(&next, frames, seen)))
 		return 0;
-	/* Who split it may not have come to persisting that. */
+	/* The thread that split it may have stopped before it persisted that. */
 	llfree_persist(lower_child(self, huge), sizeof(child_t));
 	return frames;
 }
 
-/* The slow part of lower_put. */
+/* The slow path of lower_put. */
 size_t lower_put_span(const lower_t *self, frame_id_t first, size_t frames);
 
 /*
- * Frees these frames of one tree and tells how many: all, or none when one of
- * them is not allocated. In between only when another thread frees some of
- * them at the same time.
+ * Free these frames of one tree; return how many: all, or none when one of
+ * them is not allocated. Only when another thread frees some of them at the
+ * same time may it be a part.
  */
 HOT size_t lower_put(const lower_t *self, frame_id_t first, size_t frames)
 {
@@ -239,22 +256,23 @@ HOT size_t lower_put(const lower_t *self, frame_id_t first, size_t frames)
 	return lower_put_span(self, first, frames);
 }
 
-/* May a search in this tree find something? No is certain at that moment. */
-bool lower_may_fit(const lower_t *self, tree_id_t tree, want_t want);
+/* Return whether a search in this tree may succeed. False is certain at one
+ * moment within the call. */
+bool lower_may_fit(const lower_t *self, tree_id_t tree, run_t run);
 
 /*
- * The next place from `first` on, in any tree, at which a want of whole huge
- * frames (aligned to at least that) seems to fit.
+ * Find the next place from `first` on, in any tree, at which a run of whole
+ * huge frames seems to fit. The run is aligned to at least a huge frame.
  */
-bool lower_find_whole(const lower_t *self, frame_id_t *first, want_t want);
+bool lower_find_whole(const lower_t *self, frame_id_t *first, run_t run);
 
-/* Free frames by the counts: what can be claimed. */
+/* Return the free frames by the counts: what can be claimed. */
 size_t lower_count_in_tree(const lower_t *self, tree_id_t tree);
 
-/* Free frames by the bits: exact at rest. */
+/* Return the free frames by the bits: exact at rest. */
 size_t lower_free_in_huge(const lower_t *self, huge_id_t huge);
 size_t lower_free_in_tree(const lower_t *self, tree_id_t tree);
 bool lower_is_free(const lower_t *self, frame_id_t frame);
 
-/* Null when all invariants hold (at rest), else which one does not. */
+/* Return null when all invariants hold, else which one does not. At rest. */
 const char *lower_broken(const lower_t *self);

@@ -5,18 +5,19 @@
  * The entry of a tree: one word on a cache line of its own, and its pure
  * transitions.
  *
- *   bits 0-18   free frames; claimed before the lower allocator looks for them
+ *   bits 0-18   free frames; a get claims them before the lower allocator
+ *               searches for them
  *   bits 19-30  row of the tree at which the next search begins
  *   bits 31-33  class
- *   bit  34     reserved: left to the slot that has it while others have a
- *               choice
- *   bit  35     offline: nothing is allocated from it; it keeps counting what
- *               is freed into it, so that going online is only this bit
- *   bits 36-63  version: rises with all but claims, so that who sees the same
- *               word twice knows that nothing came or went in between
+ *   bit  34     reserved: other slots use it only when nothing else fits
+ *   bit  35     offline: nothing is allocated from it. It counts what is freed
+ *               into it, so that going online changes only this bit
+ *   bits 36-63  version: rises with each change but claims. A thread that reads
+ *               the same word twice knows that nothing was freed or claimed in
+ *               between
  *
- * The count stays here also while a slot has the tree: whoever needs its
- * frames can have them at any moment, and none are ever on their way.
+ * The count stays here while a slot has reserved the tree, so its frames are
+ * available to every request at any moment.
  */
 #pragma once
 
@@ -50,7 +51,7 @@ static inline tree_t tree_new(size_t free, uint8_t class)
 	return (tree_t)free | (tree_t) class << TREE_CLASS_SHIFT;
 }
 
-/* Counts also what is freed into an offline tree. */
+/* The free frames, those of an offline tree included. */
 static inline size_t tree_counted(tree_t tree)
 {
 	return tree & TREE_FREE;
@@ -66,7 +67,7 @@ static inline bool tree_is_reserved(tree_t tree)
 	return (tree & TREE_RESERVED) != 0;
 }
 
-/* What can be allocated from it. */
+/* The frames that can be allocated from it. */
 static inline size_t tree_free(tree_t tree)
 {
 	return tree_is_offline(tree) ? 0 : tree_counted(tree);
@@ -91,7 +92,7 @@ static inline bool tree_claim(tree_t *tree, size_t frames)
 	return true;
 }
 
-/* Claims as many as there are, `most` at most; no when there are none. */
+/* Claim as many frames as there are, at most `most`; false for none. */
 static inline bool tree_claim_some(tree_t *tree, size_t most, size_t *claimed)
 {
 	*claimed = size_min(tree_free(*tree), most);
@@ -99,7 +100,7 @@ static inline bool tree_claim_some(tree_t *tree, size_t most, size_t *claimed)
 	return *claimed > 0;
 }
 
-/* The next search begins at the row of this frame. */
+/* Let the next search begin at the row of this frame. */
 static inline bool tree_move(tree_t *tree, frame_id_t at)
 {
 	tree_t row = at.value % LLFREE_TREE_SIZE / ROW_FRAMES;
@@ -116,8 +117,9 @@ static inline bool tree_set_class(tree_t *tree, uint8_t class)
 }
 
 /*
- * Frames come in; never more than are managed, whatever was put twice. Back to
- * the default class when all of it is free and no slot has it.
+ * Count freed frames, but never more than are managed, even if frames were put
+ * twice. A tree that is entirely free and not reserved returns to the default
+ * class.
  */
 static inline bool tree_give(tree_t *tree, size_t frames, size_t managed,
 			     uint8_t default_class)
@@ -133,7 +135,7 @@ static inline bool tree_give(tree_t *tree, size_t frames, size_t managed,
 	return true;
 }
 
-/* For a slot. */
+/* Reserve the tree for a slot. */
 static inline bool tree_reserve(tree_t *tree, uint8_t class)
 {
 	if (tree_is_reserved(*tree) || tree_is_offline(*tree))
@@ -147,4 +149,22 @@ static inline bool tree_unreserve(tree_t *tree, size_t managed,
 {
 	*tree &= ~TREE_RESERVED;
 	return tree_give(tree, 0, managed, default_class);
+}
+
+/* Change a tree that matches. ONLINE matches only an offline tree; every other
+ * operation matches only an online one. */
+static inline bool tree_change(tree_t *tree, llfree_tree_match_t match,
+			       llfree_tree_change_t change)
+{
+	if (tree_is_reserved(*tree) || tree_free(*tree) < match.free ||
+	    (match.class != LLFREE_CLASS_NONE &&
+	     match.class != tree_class(*tree)) ||
+	    tree_is_offline(*tree) !=
+		    (change.operation == LLFREE_TREE_OP_ONLINE))
+		return false;
+	if (change.operation != LLFREE_TREE_OP_NONE)
+		*tree ^= TREE_OFFLINE;
+	return tree_set_class(tree, change.class != LLFREE_CLASS_NONE
+					    ? change.class
+					    : tree_class(*tree));
 }

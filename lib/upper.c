@@ -3,45 +3,44 @@
 
 #include "lib/upper.h"
 
-/* After so many trees the best one is taken, if there was one. */
-#define SEARCH_WINDOW 32u
-
-/* Tried in this order: the least harm first. */
+/* In the order in which a search uses them. */
 static const uint8_t policy_types[] = { LLFREE_POLICY_MATCH,
 					LLFREE_POLICY_STEAL,
 					LLFREE_POLICY_DEMOTE };
 #define POLICY_TYPES (sizeof(policy_types) / sizeof(policy_types[0]))
 
-/* A request on its way through the trees. */
+/* The search of one request. */
 typedef struct {
-	want_t want;
+	run_t run;
 	uint8_t class;
 	local_t *local; /* the own slot, or null */
-} ask_t;
+	llfree_result_t result; /* of the search that succeeded */
+} search_t;
 
-/* Which trees a pass of the search may use. */
+/* Which trees a pass may use. */
 typedef struct {
-	bool reserved; /* those of slots, instead of those of none */
-	bool any; /* all, in any way that the policy allows */
-	uint8_t type; /* else in this way */
-} pass_t;
+	bool reserved; /* reserved trees instead of unreserved ones */
+	bool any; /* all trees, in any way that the policy allows */
+	uint8_t type; /* otherwise only in this way */
+} filter_t;
 
 uint64_t upper_stamp(const llfree_t *self)
 {
 	uint64_t stamp = 0;
 
 	for (size_t i = 0; i < upper_trees(self); i++)
-		stamp = (stamp ^ atom_load_acquire(&self->trees[i].word)) *
+		stamp = (stamp ^
+			 atom_load_acquire(&self->upper.trees[i].word)) *
 				UINT64_C(0x9e3779b97f4a7c15) +
 			1;
 	return stamp;
 }
 
-/* The line on which a request counts. */
+/* The slot, or the spare line, that holds the counters of a request. */
 static local_t *counters(const llfree_t *self, const local_t *local)
 {
-	return &self->locals[local ? (size_t)(local - self->locals)
-				   : upper_slots(self)];
+	return &self->upper.locals[local ? (size_t)(local - self->upper.locals)
+					 : upper_slots(self)];
 }
 
 /* ------------------------------------------------------------------------ */
@@ -51,13 +50,13 @@ static void unreserve(const llfree_t *self, slot_t slot)
 {
 	tree_t was, next;
 
-	if (!slot_is_present(slot) || slot_is_guest(slot))
+	if (!slot_is_present(slot) || slot_is_borrowed(slot))
 		return;
 	(void)atom_update(
 		upper_tree(self, slot_tree(slot)), was, next,
 		tree_unreserve(&next,
 			       lower_tree_frames(&self->lower, slot_tree(slot)),
-			       self->default_class));
+			       self->upper.default_class));
 }
 
 void upper_drain(const llfree_t *self, local_t *local)
@@ -65,7 +64,7 @@ void upper_drain(const llfree_t *self, local_t *local)
 	unreserve(self, local_replace(local, 0));
 }
 
-/* The class becomes another, if it is still what the policy was asked about. */
+/* Change the class of a tree, if it still has the class `from`. */
 static bool set_class(const llfree_t *self, tree_id_t id, uint8_t from,
 		      uint8_t to)
 {
@@ -77,7 +76,7 @@ static bool set_class(const llfree_t *self, tree_id_t id, uint8_t from,
 				   tree_set_class(&next, to));
 }
 
-/* The tree in which a request has just succeeded, for the slot. */
+/* Reserve for the slot the tree in which its request has just succeeded. */
 static bool reserve(const llfree_t *self, local_t *local, tree_id_t id,
 		    uint8_t from, uint8_t to)
 {
@@ -91,54 +90,54 @@ static bool reserve(const llfree_t *self, local_t *local, tree_id_t id,
 	return true;
 }
 
-/* Goes on in the tree of another slot, as long as it has something. */
-static void visit(const llfree_t *self, local_t *local, tree_id_t id)
+/* Let the slot go on in a tree that another slot has reserved. */
+static void borrow(const llfree_t *self, local_t *local, tree_id_t id)
 {
-	unreserve(self, local_replace(local, slot_of(id) | SLOT_GUEST));
+	unreserve(self, local_replace(local, slot_of(id) | SLOT_BORROWED));
 }
 
-/* Whatever slot has this tree loses it. */
+/* Take the tree away from the slot that has reserved it. */
 static void evict(const llfree_t *self, tree_id_t id)
 {
 	for (size_t i = 0; i < upper_slots(self); i++)
-		if (local_lose(&self->locals[i], id))
+		if (local_lose(&self->upper.locals[i], id))
 			unreserve(self, slot_of(id));
 }
 
-/* A tree that a slot has, found by a request for which nothing else was left. */
-static void settle_reserved(const llfree_t *self, const ask_t *ask,
-			    uint8_t type, tree_id_t id)
+/* After a request found nothing but this reserved tree. */
+static void commit_reserved(const llfree_t *self, search_t *s, uint8_t type,
+			    tree_id_t id)
 {
 	if (type == LLFREE_POLICY_DEMOTE)
 		evict(self, id);
-	else if (type == LLFREE_POLICY_MATCH && ask->local &&
-		 !slot_holds(atom_load(&ask->local->slot), id))
-		visit(self, ask->local, id);
-	atom_add(&counters(self, ask->local)->raids, 1);
+	else if (type == LLFREE_POLICY_MATCH && s->local &&
+		 !slot_holds(atom_load(&s->local->slot), id))
+		borrow(self, s->local, id);
+	atom_add(&counters(self, s->local)->reserved_steals, 1);
 }
 
 /*
- * What becomes of a tree after a request succeeded in it, when it was as it
- * `was`; its class then.
+ * Reserve a tree, or change its class, after a request succeeded in it. `was`
+ * is its word before the claim. Return its class.
  */
-static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
+static uint8_t commit(const llfree_t *self, search_t *s, uint8_t type,
 		      tree_id_t id, tree_t was)
 {
-	local_t *count = counters(self, ask->local);
+	local_t *count = counters(self, s->local);
 	bool demotes = type == LLFREE_POLICY_DEMOTE, taken = false;
 	uint8_t class = tree_class(was);
 
 	if (tree_is_reserved(was))
-		settle_reserved(self, ask, type, id);
+		commit_reserved(self, s, type, id);
 	if (type == LLFREE_POLICY_STEAL)
 		atom_add(&count->steals, 1);
-	else if (ask->local && (demotes || !tree_is_reserved(was)))
-		taken = reserve(self, ask->local, id, class, ask->class);
+	else if (s->local && (demotes || !tree_is_reserved(was)))
+		taken = reserve(self, s->local, id, class, s->class);
 	else if (demotes)
-		taken = set_class(self, id, class, ask->class);
+		taken = set_class(self, id, class, s->class);
 	if (demotes && taken)
 		atom_add(&count->demotions, 1);
-	return taken ? ask->class : class;
+	return taken ? s->class : class;
 }
 
 /* ------------------------------------------------------------------------ */
@@ -147,53 +146,53 @@ static uint8_t settle(const llfree_t *self, const ask_t *ask, uint8_t type,
 static llfree_policy_t policy_of(const llfree_t *self, uint8_t class,
 				 tree_t tree)
 {
-	return self->policy(class, tree_class(tree), tree_free(tree));
+	return self->upper.policy(class, tree_class(tree), tree_free(tree));
 }
 
-/* A claim, if this pass may use the tree as it is now, and how. */
-static bool claim(const llfree_t *self, const ask_t *ask, pass_t pass,
+/* Claim frames, if this pass may use the tree as it is now. */
+static bool claim(const llfree_t *self, search_t *s, filter_t filter,
 		  tree_t *tree, uint8_t *type)
 {
-	if (tree_free(*tree) < ask->want.frames ||
-	    (!pass.any && tree_is_reserved(*tree) != pass.reserved))
+	if (tree_free(*tree) < s->run.frames ||
+	    (!filter.any && tree_is_reserved(*tree) != filter.reserved))
 		return false;
-	*type = policy_of(self, ask->class, *tree).type;
-	if (pass.any ? *type == LLFREE_POLICY_INVALID : *type != pass.type)
+	*type = policy_of(self, s->class, *tree).type;
+	if (filter.any ? *type == LLFREE_POLICY_INVALID : *type != filter.type)
 		return false;
-	return tree_claim(tree, ask->want.frames);
+	return tree_claim(tree, s->run.frames);
 }
 
-/* One tree, if the lower allocator seems to have what is wanted there. */
-static bool take_tree(const llfree_t *self, const ask_t *ask, pass_t pass,
-		      tree_id_t id, llfree_result_t *result)
+/* Allocate from one tree, if the lower allocator seems to have the run there. */
+static bool take_tree(const llfree_t *self, search_t *s, filter_t filter,
+		      tree_id_t id)
 {
 	tree_t was, next;
 	uint8_t type;
 
-	if (!lower_may_fit(&self->lower, id, ask->want) ||
+	if (!lower_may_fit(&self->lower, id, s->run) ||
 	    !atom_update(upper_tree(self, id), was, next,
-			 claim(self, ask, pass, &next, &type)))
+			 claim(self, s, filter, &next, &type)))
 		return false;
 
-	frame_id_optional_t frame = upper_fulfil(self, id, was, ask->want);
+	frame_id_optional_t frame = upper_alloc_claimed(self, id, was, s->run);
 
 	if (frame.present)
-		*result = llfree_ok(frame.value,
-				    settle(self, ask, type, id, was));
+		s->result =
+			llfree_ok(frame.value, commit(self, s, type, id, was));
 	return frame.present;
 }
 
-/* Where a search begins: near the last tree, or far from the other slots. */
-static size_t search_start(const llfree_t *self, const ask_t *ask)
+/* Begin a search at the last tree of the slot, or else away from other slots. */
+static size_t search_start(const llfree_t *self, search_t *s)
 {
-	if (!ask->local)
+	if (!s->local)
 		return 0;
 
-	slot_t slot = atom_load(&ask->local->slot);
+	slot_t slot = atom_load(&s->local->slot);
 
 	if (slot_is_present(slot))
 		return slot_tree(slot).value;
-	return (size_t)(ask->local - self->locals) * upper_trees(self) /
+	return (size_t)(s->local - self->upper.locals) * upper_trees(self) /
 	       upper_slots(self);
 }
 
@@ -205,11 +204,12 @@ static tree_id_t tree_after(const llfree_t *self, size_t start, size_t i)
 }
 
 /*
- * The best tree for this use, by the policy's priority; the nearest of equals.
- * True when one was found that is to be taken at once, and it served.
+ * Compare the trees of a window by the policy's priority and allocate from the
+ * best one; of equal ones, from the nearest. A tree with the highest priority
+ * is used at once. Beyond the window, the first tree that fits is the best.
  */
-static bool search_best(const llfree_t *self, const ask_t *ask, pass_t pass,
-			size_t start, llfree_result_t *result)
+static bool search_best(const llfree_t *self, search_t *s, filter_t filter,
+			size_t start)
 {
 	tree_id_optional_t best = tree_id_none();
 	uint8_t best_priority = 0;
@@ -222,74 +222,71 @@ static bool search_best(const llfree_t *self, const ask_t *ask, pass_t pass,
 		if (best.present && i % SEARCH_WINDOW == 0)
 			break;
 		tree = atom_load_acquire(upper_tree(self, id));
-		if (tree_is_reserved(tree) ||
-		    tree_free(tree) < ask->want.frames)
+		if (tree_is_reserved(tree) || tree_free(tree) < s->run.frames)
 			continue;
-		policy = policy_of(self, ask->class, tree);
-		if (policy.type != pass.type)
+		policy = policy_of(self, s->class, tree);
+		if (policy.type != filter.type)
 			continue;
 		if (policy.priority == UINT8_MAX) {
-			if (take_tree(self, ask, pass, id, result))
+			if (take_tree(self, s, filter, id))
 				return true;
 		} else if (!best.present || policy.priority > best_priority) {
 			best = tree_id_some(id);
 			best_priority = policy.priority;
 		}
 	}
-	return best.present && take_tree(self, ask, pass, best.value, result);
+	return best.present && take_tree(self, s, filter, best.value);
 }
 
-static bool search_all(const llfree_t *self, const ask_t *ask, pass_t pass,
-		       size_t start, llfree_result_t *result)
+static bool search_all(const llfree_t *self, search_t *s, filter_t filter,
+		       size_t start)
 {
 	for (size_t i = 0; i < upper_trees(self); i++) {
 		tree_id_t id = tree_after(self, start, i);
 		tree_t tree = atom_load_acquire(upper_tree(self, id));
 		uint8_t type;
 
-		if (claim(self, ask, pass, &tree, &type) &&
-		    take_tree(self, ask, pass, id, result))
+		if (claim(self, s, filter, &tree, &type) &&
+		    take_tree(self, s, filter, id))
 			return true;
 	}
 	return false;
 }
 
-/* By type: the best tree, or any, and only then what slots have. */
-static bool search(const llfree_t *self, const ask_t *ask,
-		   llfree_result_t *result)
+/* By type, the best tree, then any one; only then the reserved trees. */
+static bool search(const llfree_t *self, search_t *s)
 {
-	size_t start = search_start(self, ask);
+	size_t start = search_start(self, s);
 
 	for (size_t i = 0; i < POLICY_TYPES; i++) {
-		pass_t pass = { .type = policy_types[i] };
+		filter_t filter = { .type = policy_types[i] };
 
-		if (search_best(self, ask, pass, start, result) ||
-		    search_all(self, ask, pass, start, result))
+		if (search_best(self, s, filter, start) ||
+		    search_all(self, s, filter, start))
 			return true;
 	}
 	for (size_t i = 0; i < POLICY_TYPES; i++) {
-		pass_t pass = { .reserved = true, .type = policy_types[i] };
+		filter_t filter = { .reserved = true, .type = policy_types[i] };
 
-		if (search_all(self, ask, pass, start, result))
+		if (search_all(self, s, filter, start))
 			return true;
 	}
 	return false;
 }
 
-llfree_result_t upper_get(const llfree_t *self, want_t want, uint8_t class,
+llfree_result_t upper_get(const llfree_t *self, run_t run, uint8_t class,
 			  local_t *local)
 {
-	ask_t ask = { want, class, local };
-	llfree_result_t result;
-	const pass_t any = { .any = true };
+	search_t s = { .run = run, .class = class, .local = local };
+	const filter_t any = { .any = true };
 	uint64_t stamp;
 
-	if (search(self, &ask, &result))
-		return result;
-	for (unsigned i = 0; i < UPPER_AGAIN; i++) {
+	if (search(self, &s))
+		return s.result;
+	for (unsigned i = 0; i < ALL_PASSES; i++) {
 		stamp = upper_stamp(self);
-		if (search_all(self, &ask, any, 0, &result))
-			return result;
+		if (search_all(self, &s, any, 0))
+			return s.result;
 		if (stamp == upper_stamp(self))
 			break;
 	}
@@ -324,11 +321,11 @@ llfree_result_t upper_get_at(const llfree_t *self, size_t frames, uint8_t class,
 
 	if (found.ok)
 		return llfree_ok(first, tree_class(was));
-	upper_unclaim(self, id, frames - found.lost);
+	upper_unclaim(self, id, frames - found.already_freed);
 	return llfree_err(LLFREE_ERR_MEMORY);
 }
 
-bool upper_settle_at(const llfree_t *self, uint8_t class, const local_t *local,
+bool upper_commit_at(const llfree_t *self, uint8_t class, const local_t *local,
 		     tree_id_t id)
 {
 	tree_t tree = atom_load(upper_tree(self, id));

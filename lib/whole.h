@@ -2,11 +2,13 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Whole huge frames, up to MAX_LANES neighbours in one step: their entries
- * from free to allocated and back, and their bitfields with them.
+ * Get and put whole huge frames, up to MAX_LANES neighbours in one step. Their
+ * children change from free to allocated and back, and their bitfields with
+ * them.
  *
- * `child` and `field` are those of the first; the children are aligned to
- * their number. Any number of threads may call this on the same ones.
+ * `child` and `field` belong to the first huge frame; the address of `child` is
+ * aligned to the lanes. Any number of threads may call these functions on the
+ * same huge frames.
  */
 #pragma once
 
@@ -28,7 +30,7 @@ typedef uint64_t __attribute__((may_alias)) lanes4_t;
 		changed_;                                              \
 	})
 
-/* All lanes from one state to another, or none; `now` is what they became. */
+/* Change all lanes from one state to another, or none; `now` is the result. */
 HOT bool whole_change(child_t *child, unsigned lanes, child_t from, child_t to,
 		      lanes_t *now)
 {
@@ -42,7 +44,7 @@ HOT bool whole_change(child_t *child, unsigned lanes, child_t from, child_t to,
 	}
 }
 
-/* The owner's way out of the busy state: no one else changes it. */
+/* Leave the busy state. Only the owner changes a busy child. */
 HOT void whole_publish(child_t *child, unsigned lanes, lanes_t value)
 {
 	switch (lanes) {
@@ -59,10 +61,10 @@ HOT void whole_publish(child_t *child, unsigned lanes, lanes_t value)
 }
 
 /*
- * Into the busy state and all bits to `row`; the lanes keep what `now` then
- * has. The child is on the medium as busy before its bits change, and the bits
- * are before it leaves that state: a crash finds it allocated or free, not in
- * between.
+ * Enter the busy state and set all rows to `row`. Return the generations in
+ * `now`. The busy child reaches the medium before its bits change, and the bits
+ * before the child leaves this state. So recovery after a crash finds each huge
+ * frame either allocated or free.
  */
 HOT bool whole_occupy(child_t *child, bitfield_t *field, unsigned lanes,
 		      child_t from, row_t row, lanes_t *now)
@@ -76,7 +78,7 @@ HOT bool whole_occupy(child_t *child, bitfield_t *field, unsigned lanes,
 	return true;
 }
 
-/* From free to allocated, all of them or none. */
+/* Get all of them, or none. */
 HOT bool whole_get(child_t *child, bitfield_t *field, unsigned lanes)
 {
 	lanes_t now;
@@ -87,7 +89,7 @@ HOT bool whole_get(child_t *child, bitfield_t *field, unsigned lanes)
 	return true;
 }
 
-/* From allocated to free, all of them or none: not when one is split. */
+/* Put all of them, or none when one is not allocated as a whole. */
 HOT bool whole_put(child_t *child, bitfield_t *field, unsigned lanes)
 {
 	lanes_t now;

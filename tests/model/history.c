@@ -595,7 +595,7 @@ static void name_of(const void *p, char *text, size_t size)
 			 at % sizeof(local_t));
 	else if ((const uint8_t *)p < memory.lower)
 		snprintf(text, size, "tree %zu",
-			 (size_t)((const tree_line_t *)p - self->trees));
+			 (size_t)((const tree_line_t *)p - self->upper.trees));
 	else if ((const void *)p < (const void *)self->lower.children)
 		snprintf(text, size, "row %zu",
 			 (size_t)((const row_t *)p - self->lower.fields->rows));

@@ -226,7 +226,7 @@ static void test_take_order_begins(void **state)
 	}
 }
 
-static bool model_has_run(want_t want, size_t *first)
+static bool model_has_run(run_t want, size_t *first)
 {
 	size_t step = (size_t)1 << want.align;
 
@@ -319,7 +319,7 @@ static void test_take_run(void **state)
 
 	(void)state;
 	for (size_t i = 0; i < 20000; i++) {
-		want_t want = { 1 + fx_below(&seed, HUGE_FRAME / 4),
+		run_t want = { 1 + fx_below(&seed, HUGE_FRAME / 4),
 				(unsigned)fx_below(&seed, 10) };
 		size_t holes = fx_below(&seed, 12), at = 0, first = 0, lost = 0;
 		bool has;

@@ -313,7 +313,7 @@ static void test_counters(void **state)
 		assert_int_equal(counters.steals, steals ? 3 * TREE : 0);
 		assert_int_equal(counters.demotions, steals ? 0 : 3);
 		assert_int_equal(counters.reservations, 0);
-		assert_int_equal(counters.raids, 0);
+		assert_int_equal(counters.reserved_steals, 0);
 		fx_end(&fx);
 	}
 	fx_make(&fx, TREE, LLFREE_INIT_FREE, &classing);
@@ -321,7 +321,7 @@ static void test_counters(void **state)
 	assert_int_equal(llfree_counters(fx.self).reservations, 1);
 	fx_get(&fx, llreq(0, 1, ll_some(1)));
 	assert_int_equal(llfree_counters(fx.self).reservations, 1);
-	assert_int_equal(llfree_counters(fx.self).raids, 1);
+	assert_int_equal(llfree_counters(fx.self).reserved_steals, 1);
 	fx_end(&fx);
 }
 

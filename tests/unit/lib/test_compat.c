@@ -154,6 +154,53 @@ static bool debugging(const llfree_t *self)
 	return length > 0;
 }
 
+/* Structures and enumerations by their tags, as some programs name them. */
+static bool tags(llfree_t *self)
+{
+	struct ll_optional local = ll_some(0);
+	struct llfree_request request = llreq(0, 0, local);
+	struct frame_id_optional at = frame_id_none();
+	struct llfree_result got = llfree_get(self, at, request);
+	struct frame_id frame = got.frame;
+	struct tree_id tree = tree_id(frame.value / LLFREE_TREE_SIZE);
+	struct tree_id_optional id = tree_id_some(tree);
+	struct llfree_tree_match match = { id, LLFREE_CLASS_NONE, 0 };
+	enum llfree_tree_operation operation = LLFREE_TREE_OP_NONE;
+	struct llfree_tree_change change = { LLFREE_CLASS_NONE, 0 };
+	struct llfree_meta meta = llfree_metadata(self);
+	struct llfree_meta_size size = llfree_metadata_size_of(self);
+	struct llfree_policy policy = llfree_simple_policy(0, 0, 1);
+	enum llfree_policy_type expected = LLFREE_POLICY_MATCH;
+	llfree_policy_type_t type = policy.type;
+	struct llfree_counters counters = llfree_counters(self);
+	struct ll_stats exact = llfree_stats(self);
+	struct ll_tree_stats fast = llfree_tree_stats(self);
+	struct ll_class_stats sum = { 0 };
+
+	change.operation = (llfree_tree_operation_t)operation;
+	for (size_t i = 0; i < LLFREE_MAX_CLASSES; i++) {
+		ll_class_stats_t class = fast.classes[i];
+
+		sum.free_frames += class.free_frames;
+		sum.alloc_frames += class.alloc_frames;
+	}
+	return llfree_is_ok(got) && type == expected && meta.lower != NULL &&
+	       size.lower > 0 && counters.raids == counters.reserved_steals &&
+	       exact.free_frames == FRAMES - 1 &&
+	       sum.free_frames == FRAMES - 1 && sum.alloc_frames == 1 &&
+	       llfree_is_ok(llfree_put(self, frame, request)) &&
+	       llfree_is_ok(llfree_drain(self)) &&
+	       llfree_is_ok(llfree_change_tree(self, match, change));
+}
+
+static struct llfree_classing with_spare_slots(struct llfree_classing classing)
+{
+	struct llfree_class_conf *conf = &classing.classes[0];
+
+	conf->count++;
+	return classing;
+}
+
 static void run(const char *name, llfree_classing_t classing, bool movable)
 {
 	llfree_t *self = set_up(LLFREE_INIT_FREE, &classing);
@@ -164,6 +211,7 @@ static void run(const char *name, llfree_classing_t classing, bool movable)
 	check(get_at(self), "get at a place");
 	check(trees(self), "drain and change_tree");
 	check(statistics(self), "statistics");
+	check(tags(self), "structures by their tags");
 	check(debugging(self), "print_debug and validate");
 	tear_down(self);
 }
@@ -183,7 +231,7 @@ static void run_allocated(void)
 
 int main(void)
 {
-	run("simple", llfree_classing_simple(CORES), false);
+	run("simple", with_spare_slots(llfree_classing_simple(CORES)), false);
 	run("movable", llfree_classing_movable(CORES), true);
 	run_allocated();
 	printf("1..%u\n", passed + failed);

@@ -121,7 +121,7 @@ static void test_search_stays_in_tree(void **state)
 	(void)state;
 	setup(LOWER_FREE);
 	for (unsigned order = 0; order <= MAX_ORDER; order++) {
-		want_t want = { (size_t)1 << order, order };
+		run_t want = { (size_t)1 << order, order };
 
 		for (size_t n = 0; n < TREE >> order; n++) {
 			found_t got = lower_get(&lower, frame_id(TREE), want);
@@ -142,7 +142,7 @@ static void test_search_stays_in_tree(void **state)
 /* Partly used huge frames are used up before a free one is touched. */
 static void test_keeps_huge_frames_whole(void **state)
 {
-	want_t one = { 1, 0 };
+	run_t one = { 1, 0 };
 
 	(void)state;
 	if (CHILDREN < 2) {
@@ -166,7 +166,7 @@ static void test_keeps_huge_frames_whole(void **state)
 /* The last tree ends where the range ends. */
 static void test_end(void **state)
 {
-	want_t one = { 1, 0 };
+	run_t one = { 1, 0 };
 	size_t last = (FRAMES - 1) / TREE * TREE;
 
 	(void)state;
