@@ -28,7 +28,7 @@ static llfree_counters_t counted_since(llfree_counters_t then)
 	now.reservations -= then.reservations;
 	now.steals -= then.steals;
 	now.demotions -= then.demotions;
-	now.raids -= then.raids;
+	now.reserved_steals -= then.reserved_steals;
 	now.retries -= then.retries;
 	return now;
 }

@@ -9,7 +9,7 @@ _Static_assert(sizeof(size_t) == sizeof(uint64_t), "members are read as one");
 static uint64_t slot_hits(const struct report *report)
 {
 	const llfree_counters_t *c = &report->arena.counters;
-	uint64_t others = c->reservations + c->steals + c->raids;
+	uint64_t others = c->reservations + c->steals + c->reserved_steals;
 	uint64_t gets = report->counters[STAT_GET];
 
 	return gets > others ? gets - others : 0;
