@@ -18,7 +18,7 @@
  *			call about memory, which may come from within malloc.
  *	ends		for good before calls that mean this thread of the program
  *			only, or refuse a process with several: sandboxes,
- *			unshare, setns, capset (interpose-thread.c); and when the
+ *			unshare, setns, capset (calls/fork.c); and when the
  *			program's first thread leaves by pthread_exit, since the
  *			process then ends with the last one.
  *	is not there	in a child that something else than libc's fork has made.

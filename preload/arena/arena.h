@@ -120,13 +120,13 @@ static inline bool arena_touches(struct region r)
 
 /* The longest part of a region, from its start on, that is of one kind. A
  * hole belongs to no one: as if nothing were mapped there. */
-enum part_kind { PART_KERNEL, PART_LIVE, PART_HOLE };
+enum part_kind { PART_KERNEL, PART_LIVE, PART_HOLE, PART_ONLINE };
 struct arena_part {
 	struct region region;
 	enum part_kind kind;
 };
 struct arena_part arena_part(struct region r);
-/* The same, without a difference between PART_LIVE (for both) and PART_HOLE. */
+/* The same without a difference between live and free: PART_ONLINE for both. */
 struct arena_part arena_place(struct region r);
 
 /* Each part (place) of a region, looked for when its turn comes. */

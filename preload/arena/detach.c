@@ -34,8 +34,7 @@ void arena_remap_later(struct region r, enum remap when)
 {
 	unsigned mark = mark_for(when);
 
-	for_each_place(place, r)
-	{
+	for_each_place(place, r) {
 		struct span s = span_of(place.region);
 
 		if (place.kind == PART_KERNEL)
@@ -89,7 +88,8 @@ static void detach_hole(struct arena_detached *d, struct region hole,
 
 static void set_unavailable(struct region r)
 {
-	for_each_tree(t, span_within(r)) tree_set_unavailable(t);
+	for_each_tree(t, span_within(r))
+		tree_set_unavailable(t);
 }
 
 static struct arena_detached detach_holes(struct region r)
@@ -97,8 +97,7 @@ static struct arena_detached detach_holes(struct region r)
 	struct arena_detached d = { .region = r };
 	unsigned tries = 0;
 
-	for_each_part(part, r)
-	{
+	for_each_part(part, r) {
 		if (part.kind == PART_HOLE)
 			detach_hole(&d, part.region, &tries);
 		else if (part.kind == PART_KERNEL)
@@ -125,7 +124,8 @@ static void await_trees(struct region r)
 {
 	unsigned tries = 0;
 
-	for_each_tree(t, span_within(r)) tree_await(t, &tries, DETACH_TRIES);
+	for_each_tree(t, span_within(r))
+		tree_await(t, &tries, DETACH_TRIES);
 }
 
 struct arena_detached arena_detach(struct region r)
@@ -247,8 +247,7 @@ void arena_reclaim_unmapped(struct region r)
 {
 	if (!arena_touches(r))
 		return;
-	for_each_part(part, r)
-	{
+	for_each_part(part, r) {
 		if (part.kind == PART_LIVE)
 			reclaim_unmapped(part.region);
 	}

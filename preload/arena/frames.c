@@ -8,7 +8,7 @@
 #include "preload/arena/vma.h"
 #include "preload/arena/zone.h"
 
-#define REMAP (MARK_REMAP_BEFORE_USE | MARK_REMAP_ON_FREE)
+#define ANY_REMAP (MARK_REMAP_BEFORE_USE | MARK_REMAP_ON_FREE)
 
 static void count_usage(int64_t live, int64_t dirty)
 {
@@ -38,7 +38,7 @@ static long map_afresh(struct span s, int prot)
 	bool altered = mark_any(arena.marks, MARK_REMAP_BEFORE_USE, 0, s);
 	long failed;
 
-	mark_clear(arena.marks, REMAP, s);
+	mark_clear(arena.marks, ANY_REMAP, s);
 	failed = page_map(s, prot);
 	if (failed) {
 		altered = altered || !page_is_mapped(s);
@@ -73,13 +73,12 @@ long frames_renew(struct span s)
  * at once. */
 static long close_access(struct span s)
 {
-	bool locked = is_locked();
 	long failed;
 
-	if (locked)
+	if (is_locked())
 		arena.os->munlock(address_of(s.first), bytes_of(s));
 	failed = map_afresh(s, PROT_NONE);
-	if (!failed && locked)
+	if (!failed && is_locked())
 		arena.os->munlock(address_of(s.first), bytes_of(s));
 	return failed;
 }
@@ -98,23 +97,26 @@ long frames_close(struct span s)
 
 static bool remap_altered(struct span s)
 {
-	for_each_run(run, arena.marks, MARK_REMAP_BEFORE_USE, 0,
-		     s) if (run.have && frames_remap(run.span)) return false;
+	for_each_run(run, arena.marks, MARK_REMAP_BEFORE_USE, 0, s)
+		if (run.have && frames_remap(run.span))
+			return false;
 	return true;
 }
 
 static void fill_dirty(struct span s, enum fill fill)
 {
-	for_each_run(run, arena.marks, MARK_DIRTY, 0,
-		     s) if (run.have &&
-			    (fill == FILL_ZERO || !page_empty(run.span)))
-		page_zero(run.span);
+	for_each_run(run, arena.marks, MARK_DIRTY, 0, s)
+		if (run.have && (fill == FILL_ZERO || !page_empty(run.span)))
+			page_zero(run.span);
 }
 
-static void become_live(struct span s)
+static size_t count_dirty(struct span s)
 {
-	size_t dirty = mark_count(arena.marks, MARK_DIRTY, 0, s);
+	return mark_count(arena.marks, MARK_DIRTY, 0, s);
+}
 
+static void become_live(struct span s, size_t dirty)
+{
 	mark_set(arena.marks, MARK_LIVE, s);
 	count_usage((int64_t)s.count, -(int64_t)dirty);
 	stats_count(STAT_FRAMES_SERVED, s.count);
@@ -122,6 +124,8 @@ static void become_live(struct span s)
 
 bool frames_serve(struct span s, size_t head, enum fill fill)
 {
+	size_t dirty;
+
 	/* Mapped afresh they are locked as all that comes now. */
 	if (is_locked())
 		mark_set(arena.marks, MARK_REMAP_BEFORE_USE, s);
@@ -129,16 +133,20 @@ bool frames_serve(struct span s, size_t head, enum fill fill)
 		zone_put(s);
 		return false;
 	}
-	if (fill != FILL_ANY)
+	dirty = count_dirty(s);
+	if (dirty && fill != FILL_ANY)
 		fill_dirty(span_before(s, s.first + head), fill);
-	fill_dirty(span_from(s, s.first + head), FILL_ZERO);
-	become_live(s);
+	if (dirty)
+		fill_dirty(span_from(s, s.first + head), FILL_ZERO);
+	become_live(s, dirty);
 	return true;
 }
 
 static bool is_all_online(struct span s)
 {
-	for_each_tree(t, s) if (!tree_is_online(t)) return false;
+	for_each_tree(t, s)
+		if (!tree_is_online(t))
+			return false;
 	return true;
 }
 
@@ -151,8 +159,8 @@ bool frames_detach(struct span s)
 		zone_put(s);
 		return false;
 	}
-	become_live(s);
 	usage_force(s.count);
+	become_live(s, count_dirty(s));
 	return true;
 }
 
@@ -173,16 +181,21 @@ static void retire_contents(struct span s, enum leave leave)
 	count_usage(0, (int64_t)s.count);
 }
 
+/* Frames that are being freed have no page any more. */
+static void retire_empty(struct span s)
+{
+	mark_clear(arena.marks, MARK_DIRTY, s);
+	stats_count(STAT_FRAMES_RETURNED, s.count);
+}
+
 /* Map altered frames afresh. Where the kernel has no room for one more mapping
  * they have none until they serve again. */
 static long retire_altered(struct span s)
 {
 	long failed = map_afresh(s, READ_WRITE) ? page_unmap(s) : 0;
 
-	if (!failed) {
-		mark_clear(arena.marks, MARK_DIRTY, s);
-		stats_count(STAT_FRAMES_RETURNED, s.count);
-	}
+	if (!failed)
+		retire_empty(s);
 	return failed;
 }
 
@@ -190,12 +203,10 @@ static long retire_altered(struct span s)
  * pipe may have. */
 static void retire_moved(struct span s, enum leave leave)
 {
-	if (map_afresh(s, READ_WRITE)) {
+	if (!map_afresh(s, READ_WRITE))
+		retire_empty(s);
+	else
 		retire_contents(s, page_empty(s) ? LEAVE_CLEAN : leave);
-		return;
-	}
-	mark_clear(arena.marks, MARK_DIRTY, s);
-	stats_count(STAT_FRAMES_RETURNED, s.count);
 }
 
 static long retire_closed(struct span s)
@@ -203,14 +214,14 @@ static long retire_closed(struct span s)
 	long failed = close_access(s);
 
 	if (!failed)
-		mark_clear(arena.marks, MARK_DIRTY, s);
+		retire_empty(s);
 	return failed;
 }
 
 /* How the first frames of `s`, which are alike, are made fit to serve again. */
 static long retire_first(struct span *s, enum leave leave)
 {
-	struct mark_run plain = mark_run(arena.marks, 0, REMAP, *s);
+	struct mark_run plain = mark_run(arena.marks, 0, ANY_REMAP, *s);
 	struct mark_run altered;
 
 	*s = plain.span;
@@ -282,16 +293,16 @@ static size_t clean_some(struct span s, unsigned marks, size_t wanted)
 		struct span group = span_from(span_before(s, end), at);
 
 		end = group.first;
-		for_each_run(run, arena.marks, marks, 0, group) if (run.have)
-			count += clean_all(run.span);
+		for_each_run(run, arena.marks, marks, 0, group)
+			if (run.have)
+				count += clean_all(run.span);
 	}
 	return count;
 }
 
 size_t frames_clean(struct span s, unsigned marks, size_t wanted)
 {
-	size_t dirty = mark_count(arena.marks, MARK_DIRTY, 0, s);
-	size_t count = 0;
+	size_t dirty = count_dirty(s), count = 0;
 
 	if (dirty <= wanted && dirty == mark_count(arena.marks, marks, 0, s))
 		count = clean_all(s);
@@ -306,6 +317,6 @@ void frames_forget(size_t tree)
 	struct span s = span_of_tree(tree);
 
 	cleaned(s);
-	mark_clear(arena.marks, REMAP, s);
+	mark_clear(arena.marks, ANY_REMAP, s);
 	vma_forget(tree);
 }

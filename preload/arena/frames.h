@@ -18,8 +18,9 @@
  * belongs to the program. Detached frames are live ones over which the kernel
  * has mapped, or may map, something else: they are the program's as they are.
  *
- * Each function sets marks, usage, the limit and the counters together. No
- * other file sets a live or a dirty mark.
+ * Each function sets marks, usage and counters together, and what counts for
+ * the limit where frames become live or free without a request. No other file
+ * sets a live or a dirty mark.
  */
 #pragma once
 
@@ -37,11 +38,11 @@ bool frames_detach(struct span s);
  * some of them still live, when the kernel refuses. */
 long frames_free(struct span s, enum leave leave, size_t *freed);
 
-/* Of borrowed frames those that have all marks of a set become clean, as many
- * as wanted; returns how many did. */
+/* Of borrowed frames those that have all marks of a set become clean, at least
+ * as many as wanted if there are; returns how many did. */
 size_t frames_clean(struct span s, unsigned marks, size_t wanted);
 
-/* Borrowed frames become clean by a fresh mapping: 0 or -errno. When it fails
+/* Free frames of the caller become clean by a fresh mapping: 0 or -errno. When it fails
  * all are as altered as one of them was, and altered if the kernel may have
  * taken away what was there. */
 long frames_remap(struct span s);
@@ -50,7 +51,7 @@ long frames_remap(struct span s);
  * as for frames_remap. */
 long frames_renew(struct span s);
 
-/* Borrowed frames lose access and lock, until they are mapped afresh: 0 or
+/* Free frames of the caller lose access and lock, until they are mapped afresh: 0 or
  * -errno. */
 long frames_close(struct span s);
 

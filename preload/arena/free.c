@@ -2,8 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Freeing: what is live of a region becomes free; mappings that were divided
- * are merged, and other memory goes back when too much is dirty.
+ * Freeing: what is live of a region becomes free. After that, once for a call,
+ * mappings that were divided are merged, and other memory goes back if too much
+ * is dirty.
  */
 #include "preload/arena/frames.h"
 #include "preload/arena/merge.h"
@@ -59,13 +60,11 @@ long arena_unmap(struct region r, struct arena_tally *tally)
 {
 	long failed = unmap_behind(&r, tally);
 
-	for_each_place(place, r)
-	{
+	for_each_place(place, r) {
 		if (!failed && place.kind == PART_KERNEL)
 			failed = unmap_by_kernel(place.region, tally);
 	}
-	for_each_place(place, r)
-	{
+	for_each_place(place, r) {
 		if (!failed && place.kind != PART_KERNEL)
 			failed = free_span(span_of(place.region), LEAVE_DIRTY,
 					   &tally->ours);

@@ -6,10 +6,10 @@
  * zero. Pure, apart from the words that it changes.
  *
  * All functions may run beside each other on any threads, in signal handlers,
- * with threads stopped for ever: each word changes by one atomic step, and a
- * frame's marks are its own. Steps that change LIVE order everything before
- * and after them. The others need no order of their own: the thread that
- * changes them has the frame to itself, by a step on LIVE or by the allocator.
+ * with threads stopped for ever: each word changes by one atomic step, which
+ * orders everything before and after it, and a frame's marks are its own. Marks
+ * for remapping and age change beside other threads; LIVE and DIRTY are changed
+ * by the thread only that has the frame to itself.
  *
  * Units: frames, counted from the start of the arena.
  */

@@ -29,10 +29,9 @@ bool merge_tree(size_t tree)
 
 	if (arena.options->strict || is_locked())
 		return false;
-	for_each_run(run, arena.marks, MARK_LIVE, 0,
-		     span_of_tree(tree)) if (!run.have &&
-					     vma_is_divided(run.span))
-		merged = merge(run.span) || merged;
+	for_each_run(run, arena.marks, MARK_LIVE, 0, span_of_tree(tree))
+		if (!run.have && vma_is_divided(run.span))
+			merged = merge(run.span) || merged;
 	vma_settled(tree);
 	return merged;
 }
@@ -47,6 +46,7 @@ static bool is_due(size_t tree)
 
 void merge_if_due(struct span freed)
 {
-	for_each_tree(t, freed) if (__builtin_expect(is_due(t), 0))
-		merge_tree(t);
+	for_each_tree(t, freed)
+		if (__builtin_expect(is_due(t), 0))
+			merge_tree(t);
 }

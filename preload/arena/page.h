@@ -3,8 +3,8 @@
 
 /*
  * What the kernel is asked to do with frames: map, empty, zero, populate. No
- * marks are touched here. The frames must belong to the caller: no other
- * thread may touch them meanwhile. Results are as the kernel's.
+ * marks are touched here. Frames that are changed must belong to the caller: no
+ * other thread may touch them meanwhile. Results are as the kernel's.
  */
 #pragma once
 

@@ -28,7 +28,7 @@ struct arena_part arena_place(struct region r)
 {
 	bool online = is_online(r.start);
 	uintptr_t at = next_border(r.start), end = region_end(r);
-	struct arena_part part = { r, online ? PART_LIVE : PART_KERNEL };
+	struct arena_part part = { r, online ? PART_ONLINE : PART_KERNEL };
 
 	while (at < end && is_online(at) == online)
 		at = next_border(at);
@@ -55,7 +55,7 @@ struct span span_within(struct region r)
 	uintptr_t start = arena_bounds.start, end = region_end(r);
 	uintptr_t last = region_end(arena_bounds);
 
-	if (!arena_touches(r))
+	if (!arena_touches(r) || end <= r.start)
 		return span(0, 0);
 	start = r.start > start ? r.start : start;
 	return span_of(region(start, (end < last ? end : last) - start));

@@ -34,8 +34,7 @@ static size_t purge_parts(struct span s, unsigned marks, size_t wanted)
 {
 	size_t purged = 0;
 
-	for_each_run(run, arena.marks, marks, MARK_LIVE, s)
-	{
+	for_each_run(run, arena.marks, marks, MARK_LIVE, s) {
 		if (purged >= wanted)
 			break;
 		if (run.have)

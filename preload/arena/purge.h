@@ -12,7 +12,7 @@
  * what it finds aged, one round later, has not been used since. Both begin with
  * whole huge frames.
  *
- * arena_age and arena_age_step turn the second hand (arena.h).
+ * arena_age and arena_age_step move that hand (arena.h).
  */
 #pragma once
 

@@ -1,25 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-/*
- * The figures of the report, and what a child of fork has to count anew.
- */
-#include "preload/arena/epoch.h"
+/* The figures of the report. */
 #include "preload/arena/page.h"
-#include "preload/arena/tree.h"
+#include "preload/arena/state.h"
 #include "preload/arena/usage.h"
 #include "preload/arena/zone.h"
-
-static size_t count_marks(unsigned with, unsigned without)
-{
-	size_t count = 0;
-
-	for (size_t t = 0; t < arena.trees; t++)
-		if (tree_is_online(t))
-			count += mark_count(arena.marks, with, without,
-					    span_of_tree(t));
-	return count;
-}
 
 static llfree_counters_t counted_since(llfree_counters_t then)
 {
@@ -31,50 +17,6 @@ static llfree_counters_t counted_since(llfree_counters_t then)
 	now.reserved_steals -= then.reserved_steals;
 	now.retries -= then.retries;
 	return now;
-}
-
-/* The exact number of free frames. A tree that is off is all free, unless a
- * thread is about to have it, and takes long to look through. */
-static size_t count_free(void)
-{
-	size_t count = 0;
-
-	for (size_t t = 0; t < arena.trees; t++)
-		count += tree_state(t) == TREE_OFF
-				 ? LLFREE_TREE_SIZE
-				 : zone_stats_at(span_of_tree(t).first,
-						 LLFREE_TREE_ORDER)
-					   .free_frames;
-	return count;
-}
-
-/* What threads that are gone had in their hands. */
-static void count_leaked(size_t live)
-{
-	size_t free = count_free(), fast = zone_fast_free();
-
-	if (free != fast)
-		free = zone_stats().free_frames;
-	arena.leaked = arena.frames - free - live;
-	arena.claimed = free - fast;
-}
-
-/* Only a report asks for what is counted last. */
-void arena_forked(void)
-{
-	size_t live;
-
-	if (arena_state() != ARENA_READY)
-		return;
-	epoch_reset();
-	tree_forget_threads();
-	live = count_marks(MARK_LIVE, 0);
-	usage_reset(live, count_marks(MARK_DIRTY, MARK_LIVE));
-	if (!stats_on)
-		return;
-	arena.inherited = live;
-	arena.counted = zone_counters();
-	count_leaked(live);
 }
 
 static size_t count_resident(size_t tree)
@@ -109,6 +51,8 @@ static void count_per_huge(size_t tree, struct arena_snapshot *f)
 static void count_trees(struct arena_snapshot *f)
 {
 	for (size_t t = 0; t < arena.trees; t++) {
+		struct span s = span_of_tree(t);
+
 		if (tree_state(t) == TREE_OFF)
 			f->per_huge[8] += LLFREE_TREE_CHILDREN;
 		else
@@ -116,6 +60,8 @@ static void count_trees(struct arena_snapshot *f)
 		if (!tree_is_online(t))
 			continue;
 		f->online += LLFREE_TREE_SIZE;
+		f->live += mark_count(arena.marks, MARK_LIVE, 0, s);
+		f->dirty += mark_count(arena.marks, MARK_DIRTY, MARK_LIVE, s);
 		f->resident += count_resident(t);
 	}
 }
@@ -129,9 +75,6 @@ void arena_snapshot(struct arena_snapshot *f)
 		return;
 	f->frames = arena.frames;
 	f->trees = arena.trees;
-	f->live = count_marks(MARK_LIVE, 0);
-	f->dirty = count_marks(MARK_DIRTY, MARK_LIVE);
-	f->live_peak = usage_peak(f->live);
 	f->inherited = arena.inherited;
 	f->leaked = atom_load(&arena.leaked);
 	f->claimed = arena.claimed;
@@ -142,4 +85,5 @@ void arena_snapshot(struct arena_snapshot *f)
 	f->fast_free = zone_fast_free();
 	f->counters = counted_since(arena.counted);
 	count_trees(f);
+	f->live_peak = usage_peak(f->live);
 }

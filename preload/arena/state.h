@@ -6,8 +6,8 @@
  * file calls functions of lower floors only (tests/unit/architecture.sh reads
  * this table).
  *
- *	7	detach snapshot
- *	6	serve free mlock start
+ *	7	detach snapshot fork
+ *	6	serve free trim start
  *	5	purge merge
  *	4	frames tree
  *	3	zone page parts
@@ -85,11 +85,6 @@ static inline struct span span_of(struct region r)
 static inline size_t bytes_of(struct span s)
 {
 	return s.count * FRAME;
-}
-
-static inline struct region region_of_span(struct span s)
-{
-	return region((uintptr_t)address_of(s.first), bytes_of(s));
 }
 
 /* Trees */

@@ -125,8 +125,7 @@ static void drop_unavailable(struct span s, size_t tree)
 
 enum trees_result tree_bring_online(struct span s)
 {
-	for_each_tree(t, s)
-	{
+	for_each_tree(t, s) {
 		uint8_t state = tree_state(t);
 
 		if (state != TREE_ONLINE)
@@ -149,9 +148,14 @@ bool tree_is_free(size_t tree)
 		       .free_trees != 0;
 }
 
+/* By compare-and-swap: a child that no libc has forked may have threads already
+ * when it notices. */
 void tree_forget_threads(void)
 {
-	for (size_t t = 0; t < arena.trees; t++)
-		if (tree_state(t) < TREE_OVERDUE)
-			arena.tree_states[t] = TREE_OFF;
+	for (size_t t = 0; t < arena.trees; t++) {
+		uint8_t state = tree_state(t);
+
+		if (tree_is_mapping(t))
+			change_state(t, &state, TREE_OFF);
+	}
 }

@@ -202,13 +202,13 @@ void usage_release(size_t count)
 		atom_add(&limit.reserved, -count);
 }
 
-void usage_reset(size_t live, size_t dirty)
+void usage_recount(size_t live, size_t dirty)
 {
 	for (size_t i = 0; i < COLLECTORS; i++)
-		if (collectors[i].change)
-			collectors[i].change = 0;
-	sums.live = sums.peak = (int64_t)live;
-	sums.dirty = (int64_t)dirty;
-	limit.reserved = live;
-	now = before = (struct period){ (int64_t)live, (int64_t)live, 0 };
+		if (atom_load(&collectors[i].change))
+			atom_store(&collectors[i].change, 0);
+	atom_store(&sums.live, (int64_t)live);
+	atom_store(&sums.peak, (int64_t)live);
+	atom_store(&sums.dirty, (int64_t)dirty);
+	atom_store(&limit.reserved, live);
 }

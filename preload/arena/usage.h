@@ -62,5 +62,7 @@ bool usage_reserve(size_t count, size_t replaced);
 void usage_force(size_t count);
 void usage_release(size_t count);
 
-/* Set both numbers, the peak, and what is reserved. Alone. */
-void usage_reset(size_t live, size_t dirty);
+/* Set both numbers, the peak, and what is reserved, as counted; what the
+ * program did of late stays known. Alone, or nearly: a change under way may be
+ * lost. */
+void usage_recount(size_t live, size_t dirty);

@@ -182,8 +182,7 @@ ll_stats_t zone_stats(void)
 {
 	ll_stats_t sum = { 0, 0, 0 };
 
-	for_each_zone(zone)
-	{
+	for_each_zone(zone) {
 		ll_stats_t exact = llfree_stats(zone->llfree);
 
 		sum.free_frames += exact.free_frames;
@@ -234,8 +233,7 @@ static size_t append(size_t *at, size_t bytes, size_t align)
 
 size_t zone_place_upper(size_t at)
 {
-	for_each_zone(zone)
-	{
+	for_each_zone(zone) {
 		llfree_meta_size_t need = needs(zone);
 
 		zone->handle = append(&at, need.llfree, 2 * LLFREE_CACHE_SIZE);
@@ -247,7 +245,8 @@ size_t zone_place_upper(size_t at)
 
 size_t zone_place_lower(size_t at)
 {
-	for_each_zone(zone) zone->lower = append(&at, needs(zone).lower, FRAME);
+	for_each_zone(zone)
+		zone->lower = append(&at, needs(zone).lower, FRAME);
 	return at;
 }
 
@@ -268,8 +267,7 @@ static bool start(const struct zone *zone, llfree_meta_t meta)
 
 bool zone_start(uint8_t *mapping)
 {
-	for_each_zone(zone)
-	{
+	for_each_zone(zone) {
 		llfree_meta_t meta = {
 			.local = mapping + zone->local,
 			.trees = mapping + zone->trees,

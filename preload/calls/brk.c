@@ -104,6 +104,7 @@ static void make_executable(uintptr_t before, uintptr_t now)
 	fresh.len = whole_pages(now - fresh.start);
 	arena_remap_later(fresh, REMAP_BEFORE_USE);
 	sys_mprotect((void *)fresh.start, fresh.len, PROT_READ | PROT_WRITE);
+	arena_remap_later(fresh, REMAP_BEFORE_USE);
 }
 
 int brk_call(void *addr)

@@ -111,8 +111,9 @@ static void visit_mapping(struct visit *v, uintptr_t from, uintptr_t to,
 		visit_mapping(v, from > end ? from : end, to, left);
 		return;
 	}
-	for_each_part(part, region(from, to - from)) if (part.kind != PART_HOLE)
-		visit_part(v, part.region);
+	for_each_part(part, region(from, to - from))
+		if (part.kind != PART_HOLE)
+			visit_part(v, part.region);
 }
 
 /* A line begins "from-to ", in hexadecimal digits. */

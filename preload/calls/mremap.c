@@ -111,7 +111,9 @@ static long by_kernel(const struct mremap_call *c)
 /* Nothing in the region is free memory of the arena. */
 static bool is_mapped(struct region r)
 {
-	for_each_part(part, r) if (part.kind == PART_HOLE) return false;
+	for_each_part(part, r)
+		if (part.kind == PART_HOLE)
+			return false;
 	return true;
 }
 
@@ -135,7 +137,9 @@ static bool is_vma(struct region r)
 /* Whether the VMAs that are known are those that the kernel has. */
 static bool are_vmas(struct region r)
 {
-	for_each_vma(vma, r) if (!is_vma(vma)) return false;
+	for_each_vma(vma, r)
+		if (!is_vma(vma))
+			return false;
 	return true;
 }
 
@@ -149,8 +153,9 @@ static void move_back(const struct mremap_call *c, uintptr_t end)
 {
 	struct region moved = region(c->old.start, end - c->old.start);
 
-	for_each_vma(vma, moved) remap(region(place_of(c, vma), vma.len),
-				       vma.len, TO_PLACE, vma.start);
+	for_each_vma(vma, moved)
+		remap(region(place_of(c, vma), vma.len), vma.len, TO_PLACE,
+		      vma.start);
 }
 
 /* To c->to, what the kernel does not move as one: VMA by VMA, the last of which
@@ -159,8 +164,7 @@ static long move_vmas(const struct mremap_call *c)
 {
 	uintptr_t end = region_end(c->old);
 
-	for_each_vma(vma, c->old)
-	{
+	for_each_vma(vma, c->old) {
 		uintptr_t to = place_of(c, vma);
 		size_t new_len = region_end(vma) < end
 					 ? vma.len
@@ -172,7 +176,8 @@ static long move_vmas(const struct mremap_call *c)
 			return at;
 		}
 	}
-	for_each_vma(vma, c->old) arena_vma_starts(place_of(c, vma));
+	for_each_vma(vma, c->old)
+		arena_vma_starts(place_of(c, vma));
 	return (long)c->to;
 }
 
@@ -211,8 +216,7 @@ static void copy_sparse(uintptr_t to, struct region from)
  */
 static bool move_tables(const struct mremap_call *c)
 {
-	for_each_vma(vma, c->old)
-	{
+	for_each_vma(vma, c->old) {
 		uintptr_t to = place_of(c, vma);
 
 		if (remap(vma, vma.len, TO_PLACE | MREMAP_DONTUNMAP, to) !=
@@ -234,7 +238,9 @@ static bool pays_by_tables(const struct mremap_call *c)
 
 	if (c->old.len < TABLES_FROM)
 		return false;
-	for_each_vma(vma, c->old) if (++vmas > TABLES_VMAS_MOST) return false;
+	for_each_vma(vma, c->old)
+		if (++vmas > TABLES_VMAS_MOST)
+			return false;
 	return true;
 }
 
@@ -448,7 +454,8 @@ static long grow_in_place(const struct mremap_call *c)
 
 	if (at != -EFAULT || !is_divided(c->old) || !are_vmas(c->old))
 		return at;
-	for_each_vma(vma, c->old) last = vma;
+	for_each_vma(vma, c->old)
+		last = vma;
 	at = remap(last, c->new_len - (last.start - c->old.start), 0, 0);
 	return sys_failed(at) ? at : (long)c->old.start;
 }

@@ -30,8 +30,7 @@ static struct arena_part first_stretch(struct region r)
 	bool hole = stretch.kind == PART_HOLE;
 	struct region rest = region_from(r, region_end(stretch.region));
 
-	for_each_part(part, rest)
-	{
+	for_each_part(part, rest) {
 		if ((part.kind == PART_HOLE) != hole)
 			break;
 		stretch.region.len += part.region.len;
@@ -98,7 +97,9 @@ bool range_meets_hole(const struct range_call *c)
 
 	if (!region_of(c->addr, c->len, &r) || !arena_touches(r))
 		return false;
-	for_each_part(part, r) if (part.kind == PART_HOLE) return true;
+	for_each_part(part, r)
+		if (part.kind == PART_HOLE)
+			return true;
 	return false;
 }
 

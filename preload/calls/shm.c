@@ -6,15 +6,17 @@
 
 #include <sys/shm.h>
 
-/* The region that a segment takes at `addr`; empty when the kernel does not
- * tell. */
+/* The region that a segment takes at `addr`; empty when there is none, or the
+ * kernel does not tell. */
 static struct region segment(int id, const void *addr)
 {
-	struct region r = region((uintptr_t)addr & ~(SHMLBA - 1ul), 0);
+	uintptr_t start = (uintptr_t)addr & ~(SHMLBA - 1ul);
+	struct region r;
 	struct shmid_ds ds;
 
-	if (addr && !sys_call(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0))
-		r.len = whole_pages(ds.shm_segsz);
+	if (!addr || sys_call(SYS_shmctl, id, IPC_STAT, (long)&ds, 0, 0, 0) ||
+	    !region_of((const void *)start, ds.shm_segsz, &r))
+		return region(start, 0);
 	return r;
 }
 

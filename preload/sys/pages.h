@@ -4,9 +4,9 @@
 /*
  * Pages of the kernel, and ranges of them.
  *
- * A struct region is a range of whole pages that does not wrap: region_of
- * makes it once, where a call of the program arrives, and all below relies on
- * that. Units: bytes.
+ * A struct region is a range of whole pages that does not wrap. Where a call of
+ * the program arrives, region_of makes one of its arguments, and all below
+ * relies on that. Units: bytes.
  */
 #pragma once
 
@@ -65,7 +65,8 @@ static inline bool region_of(const void *addr, size_t len, struct region *r)
 static inline bool region_around(const void *addr, size_t len, struct region *r)
 {
 	uintptr_t start = page_of(addr);
+	size_t before = (uintptr_t)addr - start;
 
-	return region_of((const void *)start, len + ((uintptr_t)addr - start),
-			 r);
+	return len + before >= len &&
+	       region_of((const void *)start, len + before, r);
 }

@@ -52,6 +52,6 @@ bool personality_executes(void)
 
 int personality_protection(int prot)
 {
-	return prot & PROT_READ && personality_executes() ? prot | PROT_EXEC :
-							    prot;
+	return prot & PROT_READ && personality_executes() ? prot | PROT_EXEC
+							  : prot;
 }

@@ -22,7 +22,8 @@
 
 #include <stddef.h>
 
-/* 0 in a child that has not noticed. */
+/* PROCESS_KNOWN, but for a child that has not noticed, or is about to. */
+enum { PROCESS_NEW, PROCESS_NOTICING, PROCESS_KNOWN };
 extern uint32_t *process_generation;
 
 /* Once: from now on a child of fork calls these functions, with all signals
@@ -36,7 +37,8 @@ void process_notice(void);
 
 static inline void process_enter(void)
 {
-	if (__builtin_expect(!atom_load_acquire(process_generation), 0))
+	if (__builtin_expect(
+		    atom_load_acquire(process_generation) != PROCESS_KNOWN, 0))
 		process_notice();
 }
 

@@ -27,7 +27,7 @@ struct rlimit;
 struct stat;
 struct timespec;
 
-/* The system call `number` (real-<architecture>.c). */
+/* The system call `number` (sys/<architecture>.c). */
 long sys_call(long number, long a, long b, long c, long d, long e, long f);
 
 /* Whether `result` is a -errno. */

@@ -320,7 +320,7 @@ static void test_take_run(void **state)
 	(void)state;
 	for (size_t i = 0; i < 20000; i++) {
 		run_t want = { 1 + fx_below(&seed, HUGE_FRAME / 4),
-				(unsigned)fx_below(&seed, 10) };
+			       (unsigned)fx_below(&seed, 10) };
 		size_t holes = fx_below(&seed, 12), at = 0, first = 0, lost = 0;
 		bool has;
 

@@ -124,8 +124,7 @@ static void each_run(void **state)
 	(void)state;
 	mark_set(marks, MARK_LIVE, span(3, 7));
 	mark_set(marks, MARK_LIVE, span(63, 66));
-	for_each_run(run, marks, MARK_LIVE, 0, span(0, FRAMES))
-	{
+	for_each_run(run, marks, MARK_LIVE, 0, span(0, FRAMES)) {
 		counts[run.have] += run.span.count;
 		number++;
 	}

@@ -19,7 +19,9 @@
 static int nothing(void **state)
 {
 	(void)state;
-	usage_reset(0, 0);
+	usage_recount(0, 0);
+	usage_new_period();
+	usage_new_period();
 	return 0;
 }
 

@@ -44,9 +44,12 @@ static bool trim_tree(size_t tree, bool (*partly_used)(size_t tree))
 
 bool arena_trim(void)
 {
-	size_t trees = zone_reach(0) / LLFREE_TREE_SIZE;
 	bool trimmed = false;
+	size_t trees;
 
+	if (arena_state() != ARENA_READY)
+		return false;
+	trees = zone_reach(0) / LLFREE_TREE_SIZE;
 	arena_quiesce();
 	for (size_t t = 0; t < trees; t++)
 		trimmed = trim_tree(t, merge_tree) || trimmed;
@@ -72,14 +75,16 @@ static bool close_free(size_t tree)
 {
 	bool closed = false;
 
-	for_each_run(run, arena.marks, MARK_LIVE, 0,
-		     span_of_tree(tree)) if (!run.have)
-		closed = close_run(run.span) || closed;
+	for_each_run(run, arena.marks, MARK_LIVE, 0, span_of_tree(tree))
+		if (!run.have)
+			closed = close_run(run.span) || closed;
 	return closed;
 }
 
 void arena_close_free(void)
 {
+	if (arena_state() != ARENA_READY)
+		return;
 	arena_quiesce();
 	for (size_t t = 0; t < arena.trees; t++)
 		trim_tree(t, close_free);
@@ -89,6 +94,8 @@ void arena_close_free(void)
 /* Frames that could not be closed are live, or on their way. */
 void arena_locked(void)
 {
+	if (arena_state() != ARENA_READY)
+		return;
 	arena_close_free();
 	for (size_t t = 0; t < arena.trees; t++)
 		if (tree_is_online(t) || tree_is_mapping(t))
