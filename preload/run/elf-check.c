@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <link.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -65,63 +66,66 @@ static const char *loader_of(const struct head *head, const ElfW(Ehdr) * ehdr)
 }
 
 /* Compare the machine and the loader of the program with those of ours. */
-static bool check_loader(const char *path, const struct head *head,
-			 const ElfW(Ehdr) * ehdr, char *why, size_t cap)
+static enum elf_verdict check_loader(const char *path, const struct head *head,
+				     const ElfW(Ehdr) * ehdr, char *why,
+				     size_t cap)
 {
 	const ElfW(Ehdr) * own_ehdr;
 	const char *loader, *own_loader;
 	struct head own;
 
 	if (!read_head("/proc/self/exe", &own))
-		return false;
+		return ELF_LOADS;
 	own_ehdr = elf_header(&own);
 	if (!own_ehdr)
-		return false;
+		return ELF_LOADS;
 	if (ehdr->e_ident[EI_CLASS] != own_ehdr->e_ident[EI_CLASS] ||
 	    ehdr->e_machine != own_ehdr->e_machine) {
 		snprintf(why, cap,
-			 "%s is for another machine: the library is not loaded",
+			 "%s is for another machine: it runs without the "
+			 "library",
 			 path);
-		return true;
+		return ELF_BREAKS;
 	}
 	loader = loader_of(head, ehdr);
 	if (!loader) {
 		snprintf(why, cap,
 			 "%s is statically linked: the library is not loaded",
 			 path);
-		return true;
+		return ELF_IGNORES;
 	}
 	own_loader = loader_of(&own, own_ehdr);
 	if (!own_loader || strcmp(loader, own_loader) == 0)
-		return false;
+		return ELF_LOADS;
 	snprintf(why, cap,
-		 "%s is loaded by %s, not by the loader of the library", path,
-		 loader);
-	return true;
+		 "%s is loaded by %s, not by the loader of the library: it "
+		 "runs without the library",
+		 path, loader);
+	return ELF_BREAKS;
 }
 
 /* The loader ignores LD_PRELOAD if the program runs with other rights. */
-static bool check_rights(const char *path, char *why, size_t cap)
+static enum elf_verdict check_rights(const char *path, char *why, size_t cap)
 {
 	struct stat st;
 	bool set_id, gains;
 
 	if (stat(path, &st) != 0)
-		return false;
+		return ELF_LOADS;
 	set_id = st.st_mode & (S_ISUID | S_ISGID);
 	gains = ((st.st_mode & S_ISUID) && st.st_uid != getuid()) ||
 		((st.st_mode & S_ISGID) && st.st_gid != getgid()) ||
 		(getuid() != 0 &&
 		 getxattr(path, "security.capability", NULL, 0) > 0);
 	if (!set_id && !gains)
-		return false;
+		return ELF_LOADS;
 	snprintf(why, cap,
 		 gains ? "%s runs with other rights (set-user-ID or similar): "
 			 "the library is not loaded"
 		       : "%s is set-user-ID or set-group-ID: for other users "
 			 "the library is not loaded",
 		 path);
-	return true;
+	return ELF_IGNORES;
 }
 
 /* Store the interpreter: /bin/sh for "#! /bin/sh -e". */
@@ -138,23 +142,31 @@ static bool interpreter_of(const struct head *head, char *path)
 	       snprintf(path, PATH_MAX, "%.*s", (int)len, start) < PATH_MAX;
 }
 
-bool elf_check(const char *path, char *why, size_t cap)
+static enum elf_verdict check_program(const char *path, const struct head *head,
+				      const ElfW(Ehdr) * ehdr, char *why,
+				      size_t cap)
+{
+	enum elf_verdict verdict = check_loader(path, head, ehdr, why, cap);
+
+	return verdict == ELF_LOADS ? check_rights(path, why, cap) : verdict;
+}
+
+enum elf_verdict elf_check(const char *path, char *why, size_t cap)
 {
 	const ElfW(Ehdr) * ehdr;
 	char next[PATH_MAX];
 	struct head head;
 
 	if (snprintf(next, sizeof(next), "%s", path) >= PATH_MAX)
-		return false;
+		return ELF_LOADS;
 	for (size_t i = 0; i <= SCRIPTS; i++) {
 		if (!read_head(next, &head))
 			return check_rights(next, why, cap);
 		ehdr = elf_header(&head);
 		if (ehdr)
-			return check_loader(next, &head, ehdr, why, cap) ||
-			       check_rights(next, why, cap);
+			return check_program(next, &head, ehdr, why, cap);
 		if (!interpreter_of(&head, next))
-			return false;
+			return ELF_LOADS;
 	}
-	return false;
+	return ELF_LOADS;
 }

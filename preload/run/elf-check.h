@@ -7,13 +7,18 @@
  */
 #pragma once
 
-#include <stdbool.h>
 #include <stddef.h>
 
+enum elf_verdict {
+	ELF_LOADS, /* the library, as far as can be told */
+	ELF_IGNORES, /* it: LD_PRELOAD has no effect, or not for every user */
+	ELF_BREAKS, /* by it: the program belongs to another loader */
+};
+
 /*
- * Return whether it will not, or not for every user, and store a sentence with
- * the reason in `why`: the program is static, is for another machine or loader,
- * or runs with other rights than its caller. For a script, check its
- * interpreter. For a file that cannot be read, return false.
+ * Return which of these the program does, and unless it loads the library store
+ * a sentence with the reason in `why`: the program is static, is for another
+ * machine or loader, or runs with other rights than its caller. For a script,
+ * check its interpreter. A file that cannot be read is taken to load it.
  */
-bool elf_check(const char *path, char *why, size_t cap);
+enum elf_verdict elf_check(const char *path, char *why, size_t cap);

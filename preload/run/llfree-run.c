@@ -262,13 +262,20 @@ static bool find_program(const char *name, char *path)
 	return false;
 }
 
-static void warn_of(const char *name)
+/* Set LD_PRELOAD, unless it would keep the program from starting; warn when the
+ * library is not loaded. */
+static void preload_into(const char *name)
 {
+	enum elf_verdict verdict = ELF_LOADS;
 	char path[PATH_MAX];
 	char why[PATH_MAX + 128];
 
-	if (find_program(name, path) && elf_check(path, why, sizeof(why)))
+	if (find_program(name, path))
+		verdict = elf_check(path, why, sizeof(why));
+	if (verdict != ELF_LOADS)
 		fprintf(stderr, "llfree-run: warning: %s\n", why);
+	if (verdict != ELF_BREAKS)
+		preload();
 }
 
 __attribute__((noreturn)) static void become(char **command)
@@ -295,7 +302,6 @@ int main(int argc, char **argv)
 	}
 	if (request.stats)
 		set("STATS", request.stats);
-	preload();
-	warn_of(request.command[0]);
+	preload_into(request.command[0]);
 	become(request.command);
 }

@@ -138,6 +138,17 @@ if [ $dynamic = yes ]; then
 		dd of="$tmp/foreign" bs=1 seek=18 conv=notrunc 2>/dev/null
 	"$run" "$tmp/foreign" 2>&1 | head -n 1 >"$tmp/err"
 	tap_ok "another machine" err_says "is for another machine"
+	# As a program of another C library has.
+	loader=$(readelf -l "$tmp/dynamic" | sed -n 's/.*interpreter: \(.*\)]/\1/p')
+	cp "$loader" "$tmp/loader"
+	$CC -Wl,--dynamic-linker="$tmp/loader" -o "$tmp/other" \
+		-x c - <<-'END'
+		#include <stdio.h>
+		#include <stdlib.h>
+		int main(void) { return puts(getenv("LD_PRELOAD") ? "one" : "none") < 0; }
+	END
+	wrong "$tmp/other is loaded by $tmp/loader" 0 "$tmp/other"
+	tap_ok "which gets no LD_PRELOAD" out_is none
 else
 	tap_skip "dynamic programs" "no compiler"
 fi
