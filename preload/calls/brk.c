@@ -93,6 +93,18 @@ const char *brk_refused(bool wanted)
 					 : NULL;
 }
 
+static bool is_taken;
+
+void brk_take(bool taken)
+{
+	is_taken = taken;
+}
+
+bool brk_is_taken(void)
+{
+	return is_taken;
+}
+
 /* The heap behind `before` is new: the kernel makes executable what may be
  * read. */
 static void make_executable(uintptr_t before, uintptr_t now)

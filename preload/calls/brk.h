@@ -29,6 +29,10 @@ uintptr_t brk_move(uintptr_t addr);
  * settings. Before the first call of brk_call. */
 const char *brk_refused(bool wanted);
 
+/* Whether libc's brk is brk_call: from then on the heap lies in the heap zone. */
+void brk_take(bool taken);
+bool brk_is_taken(void);
+
 /* brk, in the place of libc's, which sbrk calls as well: never by symbol
  * alone. */
 int brk_call(void *addr);

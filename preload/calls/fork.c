@@ -12,15 +12,8 @@
  */
 #include "preload/background.h"
 #include "preload/calls/calls.h"
+#include "preload/calls/entries.h"
 #include "preload/calls/next.h"
-
-/* libc declares some of them for newer programs only, or not at all. */
-pid_t fork(void);
-int daemon(int keep_folder, int keep_files);
-int unshare(int flags);
-int setns(int fd, int type);
-int capset(void *header, const void *data);
-int close_range(unsigned first, unsigned last, int flags);
 
 EXPORT pid_t fork(void)
 {

@@ -77,6 +77,7 @@ static void take_hooks(const struct config *settings)
 	else
 		hook_install(hooks, HOOKS);
 	exit_hooked = hooks[HOOK_EXIT].took;
+	brk_take(hooks[HOOK_BRK].took);
 }
 
 static void take_signal(const struct config *settings)

@@ -8,6 +8,7 @@
  */
 #include "preload/background.h"
 #include "preload/calls/calls.h"
+#include "preload/calls/entries.h"
 #include "preload/calls/next.h"
 #include "preload/calls/range.h"
 #include "preload/sys/personality.h"
@@ -16,14 +17,6 @@
 #include <limits.h>
 #include <linux/userfaultfd.h>
 #include <stdarg.h>
-#include <sys/ioctl.h>
-
-/* Not declared by older C libraries. */
-ssize_t process_madvise(int fd, const struct iovec *parts, size_t count,
-			int advice, unsigned flags);
-ssize_t vmsplice(int fd, const struct iovec *parts, size_t count,
-		 unsigned flags);
-int personality(unsigned long persona);
 
 static void remap_parts_later(const struct iovec *parts, size_t count,
 			      enum remap when)

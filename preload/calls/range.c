@@ -4,10 +4,10 @@
 #include "preload/calls/range.h"
 
 #include "preload/calls/calls.h"
+#include "preload/calls/entries.h"
 #include "preload/sys/personality.h"
 
 #include <errno.h>
-#include <linux/mempolicy.h>
 
 /* ------------------------------------------------------------------------ */
 /* One call, part by part                                                    */
@@ -194,10 +194,6 @@ EXPORT int posix_madvise(void *addr, size_t len, int advice)
 	return (int)-advise(addr, len, advice);
 }
 
-/* Declared by libnuma only. */
-long mbind(void *addr, unsigned long len, int mode, const unsigned long *nodes,
-	   unsigned long max, unsigned flags);
-
 EXPORT long mbind(void *addr, unsigned long len, int mode,
 		  const unsigned long *nodes, unsigned long max, unsigned flags)
 {
@@ -229,6 +225,24 @@ EXPORT int remap_file_pages(void *addr, size_t len, int prot, size_t page,
 
 	if (range_meets_hole(&call))
 		return (int)sys_result(-EINVAL);
+	return range_result(&call);
+}
+
+/* All or nothing. What is sealed can be neither mapped over nor unmapped, nor
+ * does it serve again: the kernel refuses each call that would do so. */
+EXPORT int mseal(void *addr, size_t len, unsigned long flags)
+{
+	struct range_call call = {
+		.number = SYS_mseal,
+		.args = { (long)flags },
+		.addr = addr,
+		.len = len,
+		.alters = true,
+		.hole_error = ENOMEM,
+	};
+
+	if (range_meets_hole(&call))
+		return (int)sys_result(-ENOMEM);
 	return range_result(&call);
 }
 

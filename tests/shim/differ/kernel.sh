@@ -17,6 +17,7 @@ same() {
 }
 
 for name in calls/advise calls/alter calls/contents calls/errors calls/mremap \
+	calls/numbers \
 	calls/placed calls/strict calls/unmap \
 	concurrency/beside concurrency/signals concurrency/threads \
 	fork/fork fork/spawn \
