@@ -204,10 +204,10 @@ bool background_alone(void)
 
 void background_forked(void)
 {
+	housekeeping_by_thread(false);
 	if (!background.pid)
 		return;
 	background.pid = 0;
-	housekeeping_by_thread(false);
 	report_background("not in this child of fork");
 }
 

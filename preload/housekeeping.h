@@ -26,8 +26,7 @@ void housekeeping_start(const struct config *settings);
 /* Does what is due, unless a thread does. */
 void housekeeping_poll(void);
 
-/* From now on that thread does, or does no more. In a child of fork none does
- * until this is called there. */
+/* From now on that thread does, or does no more. */
 void housekeeping_by_thread(bool does);
 /* A portion, on that thread; milliseconds until the next, or HOUSEKEEPING_NEVER. */
 #define HOUSEKEEPING_NEVER UINT64_MAX

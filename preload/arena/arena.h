@@ -234,6 +234,14 @@ void arena_reclaim_unmapped(struct region r);
 void arena_reclaim_hole(uintptr_t addr);
 
 /*
+ * For a program that handles its own page faults (userfaultfd): from now on no
+ * page of what is served is present. arena_empty_zeros does the same to pages
+ * of a live region that hold zeros only, with no other thread at work there.
+ */
+void arena_serve_absent(void);
+void arena_empty_zeros(struct region r);
+
+/*
  * MAP_FIXED of memory of the kind that is served, over any of the arena's: 0,
  * -errno, or 1 if a part of the region does not belong to the arena.
  */

@@ -137,7 +137,9 @@ bool frames_serve(struct span s, size_t head, enum fill fill)
 	if (dirty && fill != FILL_ANY)
 		fill_dirty(span_before(s, s.first + head), fill);
 	if (dirty)
-		fill_dirty(span_from(s, s.first + head), FILL_ZERO);
+		fill_dirty(span_from(s, s.first + head),
+			   atom_load(&arena.serve_absent) ? FILL_CLEAN
+							  : FILL_ZERO);
 	become_live(s, dirty);
 	return true;
 }

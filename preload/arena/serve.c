@@ -83,6 +83,39 @@ enum reason arena_get_for(size_t len, size_t head, enum fill fill,
 	return why;
 }
 
+void arena_serve_absent(void)
+{
+	atom_store(&arena.serve_absent, true);
+}
+
+static void empty_zeros(struct span s)
+{
+	unsigned char resident[PAGE_ASK_MOST];
+	size_t page = arena.page_frames;
+
+	if (!page_resident(s, resident))
+		return;
+	for (size_t i = 0; i < s.count; i += page) {
+		if (resident[i] & 1 &&
+		    is_zero(address_of(s.first + i), page * FRAME))
+			page_empty(span(s.first + i, page));
+	}
+}
+
+void arena_empty_zeros(struct region r)
+{
+	struct span s = span_of(r);
+
+	if (!arena_touches(r) || !arena_is_live(r))
+		return;
+	while (s.count) {
+		struct span part = span_before(s, s.first + PAGE_ASK_MOST);
+
+		empty_zeros(part);
+		s = span_from(s, span_end(part));
+	}
+}
+
 bool arena_get_at(struct region r)
 {
 	struct span s = span_of(r);

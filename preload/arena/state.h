@@ -54,6 +54,7 @@ struct arena {
 	size_t page_frames;
 	bool reserved; /* the kernel chose the place, which is held meanwhile */
 	bool lock_all;
+	bool serve_absent; /* no page is present in what is served */
 	uint8_t *tree_states;
 	struct vma_counts *vmas; /* of each tree */
 	struct marks *marks;

@@ -28,7 +28,7 @@ static struct {
 
 static struct {
 	size_t most; /* 0: no limit */
-	size_t reserved;
+	int64_t reserved; /* below 0 where a fork came amidst of a call */
 } limit;
 
 /* Since the last usage_new_period, and between the two last. Threads that
@@ -182,24 +182,24 @@ void usage_limit(size_t most)
 
 bool usage_reserve(size_t count, size_t replaced)
 {
-	size_t was, next;
+	int64_t most = (int64_t)limit.most, was, next;
 
-	return !limit.most ||
+	return !most ||
 	       atom_update(&limit.reserved, was, next,
-			   was + count - replaced <= limit.most &&
-				   (next = was + count, true));
+			   was + (int64_t)(count - replaced) <= most &&
+				   (next = was + (int64_t)count, true));
 }
 
 void usage_force(size_t count)
 {
 	if (limit.most)
-		atom_add(&limit.reserved, count);
+		atom_add(&limit.reserved, (int64_t)count);
 }
 
 void usage_release(size_t count)
 {
 	if (limit.most)
-		atom_add(&limit.reserved, -count);
+		atom_add(&limit.reserved, -(int64_t)count);
 }
 
 void usage_recount(size_t live, size_t dirty)
@@ -210,5 +210,5 @@ void usage_recount(size_t live, size_t dirty)
 	atom_store(&sums.live, (int64_t)live);
 	atom_store(&sums.peak, (int64_t)live);
 	atom_store(&sums.dirty, (int64_t)dirty);
-	atom_store(&limit.reserved, live);
+	atom_store(&limit.reserved, (int64_t)live);
 }

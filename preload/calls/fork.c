@@ -19,8 +19,10 @@ EXPORT pid_t fork(void)
 {
 	pid_t pid = next()->fork();
 
-	if (!pid)
+	if (!pid) {
+		process_enter();
 		background_renew();
+	}
 	return pid;
 }
 
@@ -28,8 +30,10 @@ EXPORT int daemon(int keep_folder, int keep_files)
 {
 	int failed = next()->daemon(keep_folder, keep_files);
 
-	if (!failed)
+	if (!failed) {
+		process_enter();
 		background_renew();
+	}
 	return failed;
 }
 

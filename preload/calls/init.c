@@ -113,14 +113,17 @@ static __attribute__((constructor)) void set_up(int argc, char **argv,
 
 	(void)argc;
 	set_for_libc(argv, env);
-	next_find();
-	if (setup_has_sanitizer())
+	if (setup_has_sanitizer()) {
+		next_find();
 		return;
+	}
 	settings = config();
 	setup_ready();
 	housekeeping_start(settings);
 	take_signal(settings);
 	take_hooks(settings);
+	/* A search in vain uses the heap, which is taken over by now. */
+	next_find();
 	pthread_atfork(arena_quiesce, arena_resume, process_forked);
 	at_quick_exit(leave);
 	background_start(settings);

@@ -2,9 +2,9 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Calls that are not about memory, but may concern ours: by symbol only. What
- * carries them out is the next function of that name, which may be another
- * preloaded library's.
+ * Calls that may concern memory of the arena besides what they are about: by
+ * symbol only. What carries them out is the next function of that name, which
+ * may be another preloaded library's.
  */
 #include "preload/background.h"
 #include "preload/calls/calls.h"
@@ -23,6 +23,7 @@ static void remap_parts_later(const struct iovec *parts, size_t count,
 {
 	struct region r;
 
+	process_enter();
 	for (size_t i = 0; parts && i < count && count <= IOV_MAX; i++)
 		if (region_around(parts[i].iov_base, parts[i].iov_len, &r) &&
 		    arena_touches(r))
@@ -61,6 +62,7 @@ static size_t named(uintptr_t addr, size_t len)
 {
 	struct region r;
 
+	process_enter();
 	if (!is_whole(addr, whole_pages(len), &r))
 		return len;
 	if (arena_is_live(r))
@@ -69,23 +71,34 @@ static size_t named(uintptr_t addr, size_t len)
 	return len;
 }
 
-/* A program that wants to handle the faults in a range. */
-EXPORT int ioctl(int fd, unsigned long request, ...)
+/* The faults in a range are to be handled by the program, which expects that
+ * pages it has not touched are absent. */
+static void expect_faults(const struct uffdio_register *want)
 {
 	struct region r;
+
+	process_enter();
+	if (!is_whole(want->range.start, want->range.len, &r))
+		return;
+	if (want->mode & UFFDIO_REGISTER_MODE_MISSING && sys_single_threaded())
+		arena_empty_zeros(r);
+	arena_remap_later(r, REMAP_BEFORE_USE);
+}
+
+/* A program that wants to handle page faults: the kernel looks at 32 bits of
+ * the request. */
+EXPORT int ioctl(int fd, unsigned long request, ...)
+{
 	va_list args;
 	void *arg;
 
 	va_start(args, request);
 	arg = va_arg(args, void *);
 	va_end(args);
-	/* The kernel looks at 32 bits of it. */
-	if ((uint32_t)request == UFFDIO_REGISTER && arg) {
-		const struct uffdio_register *want = arg;
-
-		if (is_whole(want->range.start, want->range.len, &r))
-			arena_remap_later(r, REMAP_BEFORE_USE);
-	}
+	if ((uint32_t)request == UFFDIO_API)
+		arena_serve_absent();
+	else if ((uint32_t)request == UFFDIO_REGISTER && arg)
+		expect_faults(arg);
 	return next()->ioctl(fd, request, arg);
 }
 

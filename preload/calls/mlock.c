@@ -64,7 +64,7 @@ EXPORT int munlock(const void *addr, size_t len)
 extern char __ehdr_start[] __attribute__((visibility("hidden")));
 extern char _end[] __attribute__((visibility("hidden")));
 
-enum { OWN = 2 };
+enum { OWN = 3 };
 struct visit {
 	struct region own[OWN]; /* left out, as free memory of the arena is */
 	size_t flags; /* of mlock2 */
@@ -77,7 +77,8 @@ static struct visit visit(bool locks, int flags)
 	uintptr_t start = (uintptr_t)__ehdr_start;
 	struct visit v = {
 		.own = { arena_data,
-			 { start, whole_pages((uintptr_t)_end - start) } },
+			 { start, whole_pages((uintptr_t)_end - start) },
+			 { page_of(process_generation), sys_page_size() } },
 		.flags = flags & MCL_ONFAULT ? MLOCK_ONFAULT : 0,
 		.locks = locks,
 	};

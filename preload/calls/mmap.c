@@ -92,6 +92,9 @@ EXPORT void *mmap(void *addr, size_t len, int prot, int flags, int fd,
 	enum reason why;
 	long failed = 0;
 
+	/* As the kernel, which takes both flags for the second. */
+	if (flags & MAP_FIXED_NOREPLACE)
+		flags &= ~MAP_FIXED;
 	process_enter();
 	setup_ready();
 	why = serve(addr, len, prot, flags, offset, &served);

@@ -189,23 +189,13 @@ static void copy(uintptr_t to, struct region from)
 	__builtin_memcpy((void *)to, (const void *)from.start, from.len);
 }
 
-static bool is_zero(uintptr_t page, size_t len)
-{
-	const uint64_t *words = (const uint64_t *)page;
-
-	for (size_t i = 0; i < len / sizeof(*words); i++)
-		if (words[i])
-			return false;
-	return true;
-}
-
 /* Copy to clean memory, where zeros need no page. */
 static void copy_sparse(uintptr_t to, struct region from)
 {
 	size_t page = sys_page_size();
 
 	for (size_t at = 0; at < from.len; at += page)
-		if (!is_zero(from.start + at, page))
+		if (!is_zero((const void *)(from.start + at), page))
 			copy(to + at, region(from.start + at, page));
 }
 

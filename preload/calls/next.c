@@ -3,6 +3,7 @@
 
 #include "preload/calls/next.h"
 
+#include "preload/sys/atomic.h"
 #include "preload/sys/compat.h"
 #include "preload/sys/sys.h"
 
@@ -11,7 +12,7 @@
 
 struct next next_table;
 
-/* Where libc has no such function: the system call itself, or none. */
+/* Where libc has no such function, as older ones lack some. */
 
 static int no_such_call(void)
 {
@@ -50,7 +51,7 @@ static const struct {
 	{ &next_table.ioctl, "ioctl", FUNCTION(no_such_call) },
 	{ &next_table.prctl, "prctl", FUNCTION(no_such_call) },
 	{ &next_table.personality, "personality", FUNCTION(no_such_call) },
-	/* The last: with it the table is complete. */
+	/* The last: with it the table is complete, see next(). */
 	{ &next_table.fork, "fork", FUNCTION(no_such_call) },
 };
 
@@ -61,6 +62,6 @@ void next_find(void)
 
 		if (!function)
 			function = *(void *const *)&names[i].fallback;
-		*(void **)names[i].field = function;
+		atom_store_release((void **)names[i].field, function);
 	}
 }

@@ -9,6 +9,8 @@
  */
 #pragma once
 
+#include "preload/sys/atomic.h"
+
 #include <stddef.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -41,7 +43,7 @@ void next_find(void);
 /* The table. Another library's constructor may come before ours. */
 static inline const struct next *next(void)
 {
-	if (!next_table.fork)
+	if (!atom_load_acquire(&next_table.fork))
 		next_find();
 	return &next_table;
 }

@@ -118,6 +118,7 @@ EXPORT int mprotect(void *addr, size_t len, int prot)
 		.hole_error = ENOMEM,
 	};
 
+	process_enter();
 	stats_count(STAT_MPROTECT, 1);
 	return range_result(&call);
 }
@@ -135,6 +136,7 @@ EXPORT int pkey_mprotect(void *addr, size_t len, int prot, int pkey)
 
 	if (pkey == -1)
 		return mprotect(addr, len, prot);
+	process_enter();
 	stats_count(STAT_MPROTECT, 1);
 	return range_result(&call);
 }
@@ -177,6 +179,7 @@ static long advise(void *addr, size_t len, int advice)
 		.hole_error = ENOMEM,
 	};
 
+	process_enter();
 	stats_count(STAT_MADVISE, 1);
 	return range_call(&call);
 }

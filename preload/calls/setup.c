@@ -135,8 +135,6 @@ static void start_arena(const struct config *settings)
 	static struct arena_options options;
 	size_t space = limit_of(RLIMIT_AS), data = limit_of(RLIMIT_DATA);
 
-	if (sys_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
-		sandbox_entered();
 	if (setup_has_sanitizer()) {
 		arena_stay_off("the program was built with a sanitizer");
 		hook_skip(arena_why_off());
@@ -178,6 +176,8 @@ void setup(void)
 {
 	if (!arena_start_once())
 		return;
+	if (sys_prctl(PR_GET_SECCOMP, 0, 0, 0, 0) != 0)
+		sandbox_entered();
 	process_start(in_child);
 	if (wants_counters(config())) {
 		stats_start();

@@ -3,8 +3,8 @@
 
 /*
  * Setting up: the arena, statistics, and what a child of fork does. That
- * happens in our constructor, or at the first call that asks for memory, if
- * that comes earlier.
+ * happens in our constructor, or at the first call of mmap, if that comes
+ * earlier.
  */
 #pragma once
 

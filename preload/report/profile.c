@@ -87,6 +87,17 @@ static struct site *site_of(const uintptr_t *frames, size_t depth)
 
 static atomic_int walks; /* in progress */
 static atomic_bool paused; /* a fork is in progress */
+static bool unsafe; /* a thread that is gone may hold a lock of libunwind's */
+
+/* A handler may have forked within the walk. */
+static void end_walk(void)
+{
+	int before = atomic_load(&walks);
+
+	while (before > 0 &&
+	       !atomic_compare_exchange_strong(&walks, &before, before - 1))
+		;
+}
 
 static size_t guarded_walk(uintptr_t *frames)
 {
@@ -97,7 +108,7 @@ static size_t guarded_walk(uintptr_t *frames)
 	atomic_fetch_add(&walks, 1);
 	if (!atomic_load(&paused)) /* before_fork may not have seen this walk */
 		depth = unwind_stack(frames, DEPTH);
-	atomic_fetch_sub(&walks, 1);
+	end_walk();
 	return depth;
 }
 
@@ -131,17 +142,17 @@ static void before_fork(void)
 
 static void after_fork_parent(void)
 {
-	atomic_store(&paused, false);
+	atomic_store(&paused, unsafe);
 }
 
 /* ------------------------------------------------------------------------ */
 /* Starting                                                                  */
 
-/* Where a walk was under way, a thread that is gone may hold a lock of
- * libunwind's: this child walks no more. */
+/* Where a walk was in progress, this child and its children walk no more. */
 void profile_forked(void)
 {
-	atomic_store(&paused, atomic_load(&walks) > 0);
+	unsafe = unsafe || atomic_load(&walks) > 0;
+	atomic_store(&paused, unsafe);
 	atomic_store(&walks, 0);
 	if (!sites)
 		return;

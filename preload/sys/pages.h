@@ -53,6 +53,17 @@ static inline bool is_page_aligned(uintptr_t addr)
 	return !(addr & (sys_page_size() - 1));
 }
 
+/* Whether whole pages hold nothing but zeros. */
+static inline bool is_zero(const void *addr, size_t len)
+{
+	const uint64_t *words = addr;
+
+	for (size_t i = 0; i < len / sizeof(*words); i++)
+		if (words[i])
+			return false;
+	return true;
+}
+
 /* The pages of [addr, addr + len). False when there are none, or `addr` is in
  * the middle of a page, or the range wraps: the kernel shall answer then. */
 static inline bool region_of(const void *addr, size_t len, struct region *r)

@@ -6,12 +6,13 @@
  * library, whatever is switched on.
  *
  * A generation lies on a page that the kernel clears in a child, however the
- * child was forked. Each call that the library takes over begins with
+ * child was forked. Each call that works with the arena or counts begins with
  * process_enter: where the generation is zero, this is a child that has not
- * noticed yet, with nothing in its own hands. It then calls the functions of
- * one list, in their order. libc's fork calls process_forked in the child
- * first, so that such a child notices at once; that alone has to do where the
- * kernel has no such pages (before Linux 4.14).
+ * noticed yet. It then calls the functions of one list, in their order. libc's
+ * fork calls process_forked in the child first, so that such a child notices at
+ * once; that alone has to do where the kernel has no such pages (before Linux
+ * 4.14), and in a sandbox. A handler that forks in the midst of one of our calls
+ * leaves the frames of that call in its own hands.
  *
  * A child of vfork or posix_spawn works in its parent's memory, and is no child
  * in this sense.

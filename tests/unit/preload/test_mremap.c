@@ -88,7 +88,7 @@ static bool is_filled(const char *p, size_t len)
 	return true;
 }
 
-static bool is_zero(const char *p, size_t len)
+static bool reads_zero(const char *p, size_t len)
 {
 	for (size_t at = 0; at < len; at++)
 		if (p[at])
@@ -108,7 +108,7 @@ static void assert_usable(void)
 	assert_int_equal(f.free_frames, f.frames);
 	assert_int_equal(f.fast_free, f.frames);
 	all = get(ALL);
-	assert_true(is_zero(all, ALL));
+	assert_true(reads_zero(all, ALL));
 	fill(all, ALL);
 	put(all, ALL);
 }
@@ -184,7 +184,7 @@ static void check_moved(const struct scene *scene, const char *to)
 	size_t kept = len < new_len ? len : new_len;
 
 	assert_true(is_filled(to, kept));
-	assert_true(is_zero(to + kept, new_len - kept));
+	assert_true(reads_zero(to + kept, new_len - kept));
 }
 
 /* False when the kernel was not called as often as that. */
