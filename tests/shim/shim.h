@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -128,6 +129,17 @@ static MAYBE_UNUSED void signal_after(long us)
 	struct itimerval once = { { 0, 0 }, { 0, us } };
 
 	must(setitimer(ITIMER_REAL, &once, NULL) == 0);
+}
+
+/* What is served where depends on the processor that a thread is on, and on a
+ * busy machine it would be moved to another. */
+static MAYBE_UNUSED void stay_on_processor(void)
+{
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	CPU_SET((size_t)sched_getcpu(), &one);
+	sched_setaffinity(0, sizeof(one), &one);
 }
 
 static MAYBE_UNUSED size_t page_size(void)

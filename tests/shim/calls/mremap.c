@@ -457,6 +457,7 @@ static void outside(void)
 
 int main(void)
 {
+	stay_on_processor();
 	page = page_size();
 	shrink();
 	grow(1, 2);

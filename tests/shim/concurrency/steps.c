@@ -329,16 +329,6 @@ static void operate(struct world *w)
 		all[draw_below(&w->random, sizeof(all) / sizeof(all[0]))](w, r);
 }
 
-/* Where both are served from the same tree. */
-static void share_processor(void)
-{
-	cpu_set_t one;
-
-	CPU_ZERO(&one);
-	CPU_SET((size_t)sched_getcpu(), &one);
-	sched_setaffinity(0, sizeof(one), &one);
-}
-
 static void *run(void *arg)
 {
 	struct world *w = arg;
@@ -384,7 +374,8 @@ int main(int argc, char **argv)
 
 	if (argc < 2)
 		with_setting("LLFREE_ARENA", "32M");
-	share_processor();
+	/* Where both are served from the same tree. */
+	stay_on_processor();
 	page = page_size();
 	fill_function = (uintptr_t)dlsym(RTLD_DEFAULT, "memset");
 	copy_functions[0] = (uintptr_t)dlsym(RTLD_DEFAULT, "memcpy");
