@@ -99,6 +99,19 @@ static void never_replaces(void)
 	ok(bad == 0, "MAP_FIXED_NOREPLACE never takes what a thread has");
 }
 
+/* The kernel takes both flags together for the one that does not replace. */
+static void both_flags(void)
+{
+	char *p = map(len);
+
+	memset(p, 'b', len);
+	ok(fails_with(mmap(p, len, RW, PRIVATE | MAP_FIXED | NOREPLACE, -1, 0),
+		      EEXIST) &&
+		   all_bytes(p, len, 'b'),
+	   "with MAP_FIXED as well it replaces nothing");
+	must(munmap(p, len) == 0);
+}
+
 static char *fixed(char *at, size_t bytes)
 {
 	return mmap(at, bytes, RW, PRIVATE | MAP_FIXED, -1, 0);
@@ -184,5 +197,6 @@ int main(void)
 	across();
 	too_long();
 	never_replaces();
+	both_flags();
 	return done();
 }

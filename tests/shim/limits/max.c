@@ -122,6 +122,47 @@ static bool in_the_child(void)
 	       munmap(p, 9 * MIB) == 0 && try_map(9 * MIB) != MAP_FAILED;
 }
 
+/* A handler that interrupts a call forks, and the child goes on with that
+ * call. */
+static volatile sig_atomic_t interrupted, is_child, failed;
+
+static void fork_in_handler(int number)
+{
+	pid_t pid = fork();
+	int status = 0;
+
+	(void)number;
+	if (!pid) {
+		is_child = 1;
+		return;
+	}
+	must(pid > 0 && waitpid(pid, &status, 0) == pid);
+	failed = failed || WEXITSTATUS(status);
+	interrupted++;
+	signal_after(200 + interrupted % 10 * 77);
+}
+
+static void forked_amidst(void)
+{
+	struct sigaction action = { .sa_handler = fork_in_handler };
+
+	must(sigaction(SIGALRM, &action, NULL) == 0);
+	signal_after(500);
+	while (interrupted < 100) {
+		void *p = try_map(MIB / 4);
+
+		if (p != MAP_FAILED)
+			munmap(p, MIB / 4);
+		if (is_child) {
+			p = try_map(MIB);
+			_exit(p == MAP_FAILED);
+		}
+	}
+	must(setitimer(ITIMER_REAL, &(struct itimerval){ 0 }, NULL) == 0);
+	signal(SIGALRM, SIG_IGN);
+	ok(!failed, "a child that was forked amidst a call can map");
+}
+
 int main(void)
 {
 	if (!have_shim()) {
@@ -134,5 +175,6 @@ int main(void)
 	by_threads();
 	beside_refusals();
 	ok(in_child(in_the_child), "a child of fork has the same limit");
+	forked_amidst();
 	return done();
 }

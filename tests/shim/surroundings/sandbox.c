@@ -123,6 +123,34 @@ static bool works(void)
 	return map_some();
 }
 
+/* What malloc, and libc's fork of a process with one thread, cannot do
+ * without. */
+static const int forking[] = {
+	SYS_mmap,  SYS_munmap,		SYS_mremap, SYS_madvise,    SYS_brk,
+	SYS_clone, SYS_set_robust_list, SYS_wait4,  SYS_exit_group,
+};
+
+static bool forks(void)
+{
+	char *block = malloc(1 << 20);
+	int status;
+	pid_t pid;
+
+	memset(block, 'b', 1 << 20);
+	allow(forking, LENGTH(forking));
+	if (!locked_in(SECCOMP_RET_KILL_PROCESS))
+		_exit(77);
+	pid = fork();
+	if (!pid) {
+		block = malloc(2 << 20);
+		memset(block, 'c', 2 << 20);
+		free(block);
+		_exit(5);
+	}
+	return pid > 0 && waitpid(pid, &status, 0) == pid &&
+	       WIFEXITED(status) && WEXITSTATUS(status) == 5;
+}
+
 /* Far beyond what is mapped already, regions and heap. */
 static bool grow(void)
 {
@@ -205,6 +233,7 @@ int main(int argc, char **argv)
 		return done();
 	}
 	ok(in_child(works), "mapping in a sandbox");
+	ok(in_child(forks), "forking in one that knows only what that needs");
 	ok(in_child(grows_with_usual_flags),
 	   "growing in one that looks at flags");
 	ok(in_child(starts_or_dies), "starting in one that kills");
