@@ -67,10 +67,30 @@ bool page_empty(struct span s)
 	return true;
 }
 
+/* The first pages of `s` that hold something other than zeros. */
+static struct span first_used(struct span s)
+{
+	size_t page = arena.page_frames, count = 0;
+
+	while (count < s.count &&
+	       !is_zero(address_of(s.first + count), page * FRAME))
+		count += page;
+	return span(s.first, count);
+}
+
+/* A page that was never touched is read, and not written: the kernel shows its
+ * page of zeros then, and no memory is used. */
 static void write_zeros(struct span s)
 {
-	__builtin_memset(address_of(s.first), 0, bytes_of(s));
-	stats_count(STAT_FRAMES_ZEROED, s.count);
+	while (s.count) {
+		struct span used = first_used(s);
+
+		if (used.count)
+			__builtin_memset(address_of(used.first), 0,
+					 bytes_of(used));
+		stats_count(STAT_FRAMES_ZEROED, used.count);
+		s = span_from(s, span_end(used) + arena.page_frames);
+	}
 }
 
 /* Zero resident stretches and empty the others, which may be swapped out.
