@@ -18,7 +18,7 @@
 #include <time.h>
 #include <unistd.h>
 
-/* More than libc needs at least: our deepest is a report. */
+/* Stack beyond what libc needs at least: a report is the deepest call. */
 #define STACK ((size_t)48 << 10)
 #define STOP_TRIES 5000u
 
@@ -26,8 +26,8 @@ typedef int create_fn(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 		      void *);
 
 static struct {
-	create_fn *create; /* libc's; NULL: none is wanted */
-	pthread_key_t key; /* has a value in the process's first thread */
+	create_fn *create; /* libc's; NULL: no thread is wanted */
+	pthread_key_t key; /* has a value in the program's first thread */
 	pid_t pid; /* of the process that has the thread; 0: none */
 	pid_t tid; /* 0: it has not run yet */
 	uint32_t stop;
@@ -68,7 +68,7 @@ static int create(const pthread_attr_t *attr)
 	return background.create(&thread, attr, work, NULL);
 }
 
-/* Two signals are libc's own; it does not block those. */
+/* libc keeps its own two signals unblocked. */
 static int create_small(void)
 {
 	size_t least = (size_t)sysconf(_SC_THREAD_STACK_MIN);
@@ -83,7 +83,7 @@ static int create_small(void)
 	sigfillset(&all);
 	pthread_sigmask(SIG_SETMASK, &all, &before);
 	error = create(&attr);
-	/* The program's thread-local variables lie on the stack as well. */
+	/* The stack also has to hold the program's thread-local variables. */
 	if (error == EINVAL &&
 	    !pthread_attr_setstacksize(&attr, least + 64 * STACK))
 		error = create(&attr);
@@ -111,7 +111,7 @@ static void begin(void)
 	errno = saved;
 }
 
-/* The first thread leaves, and not by the end of main. */
+/* The first thread has left by pthread_exit. */
 static void leave(void *unused)
 {
 	(void)unused;
@@ -170,7 +170,7 @@ static bool is_gone(void)
 	       sys_call(SYS_tgkill, background.pid, tid, 0, 0, 0, 0) == -ESRCH;
 }
 
-/* After vfork it is the parent's, and stays. */
+/* After vfork the thread belongs to the parent, and stays. */
 void background_stop(const char *why)
 {
 	if (!background.pid || background.pid != sys_getpid())
@@ -186,7 +186,7 @@ void background_stop(const char *why)
 	housekeeping_by_thread(false);
 }
 
-/* Once there were more threads, we do not ask again. */
+/* Once the program had more threads, the kernel is not asked again. */
 bool background_alone(void)
 {
 	static bool more;

@@ -23,7 +23,7 @@ void housekeeping_start(const struct config *settings)
 	reports.next += reports.interval;
 }
 
-/* One thread gets it, of several. */
+/* True for one of several threads. */
 static bool report_is_due(uint64_t now)
 {
 	uint64_t next = atom_load(&reports.next);

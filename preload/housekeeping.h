@@ -2,14 +2,13 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * What there is to do from time to time: memory that has been free for long
- * goes back to the kernel, and reports are written by interval. It is done in
- * small portions on calls of the program, of which every eighth (or a long one)
- * looks at the clock: a program that makes no calls keeps what it has, and
- * reports nothing. Or a thread does it that is there for nothing else
- * (background.h).
+ * What is done from time to time: memory that has been free for long goes back
+ * to the kernel, and reports are written by interval. Calls of the program do
+ * it in small portions; every eighth call, or a long one, reads the clock. So a
+ * program that makes no calls gives no memory back and writes no reports. If
+ * there is a background thread (background.h), that thread does it instead.
  *
- * Any thread may call this, signal handlers included. Nothing here locks,
+ * Any thread may call these functions, also in a signal handler. None locks,
  * allocates or touches errno.
  */
 #pragma once
@@ -20,23 +19,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Once, in the constructor. */
+/* Call once, in the constructor. */
 void housekeeping_start(const struct config *settings);
 
-/* Does what is due, unless a thread does. */
+/* Do what is due, unless the background thread does it. */
 void housekeeping_poll(void);
 
-/* From now on that thread does, or does no more. */
+/* Leave housekeeping to the background thread from now on, or no longer. */
 void housekeeping_by_thread(bool does);
-/* A portion, on that thread; milliseconds until the next, or HOUSEKEEPING_NEVER. */
+/* Do a portion on that thread; return milliseconds until the next one is due, or
+ * HOUSEKEEPING_NEVER. */
 #define HOUSEKEEPING_NEVER UINT64_MAX
 uint64_t housekeeping_step(void);
 
-/* Counts calls, and 64 KiB as one more. */
+/* So many calls are one poll; each 64 KiB of a call counts as one more. */
 #define HOUSEKEEPING_CALLS 8u
 extern __thread unsigned housekeeping_calls;
 
-/* After a call that was about `len` bytes. */
+/* Count a call that concerned `len` bytes. */
 static inline void housekeeping_tick(size_t len)
 {
 	size_t parts = len >> 16;

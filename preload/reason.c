@@ -10,14 +10,14 @@
 #define MAP_FIXED_NOREPLACE 0x100000
 #endif
 
-/* Only x86 has it; elsewhere no bit. */
+/* Only x86 has this flag; elsewhere there is no bit. */
 #ifdef MAP_32BIT
 #define FLAGS_LOW MAP_32BIT
 #else
 #define FLAGS_LOW 0
 #endif
 
-/* Flags that leave the memory as it is, or that the kernel ignores. */
+/* Flags that do not change the kind of memory, or that the kernel ignores. */
 #define FLAGS_HARMLESS                                             \
 	(MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | MAP_STACK | \
 	 MAP_POPULATE | MAP_NONBLOCK | MAP_DENYWRITE | MAP_EXECUTABLE)

@@ -10,7 +10,7 @@
 #define PACIASP 0xd503233fu
 #define PACIBSP 0xd503237fu
 
-/* A branch takes 26 bits of words, with a sign. */
+/* A branch has 26 bits for a signed distance in words. */
 const size_t hook_arch_reach = (size_t)128 << 20;
 
 static uint32_t instruction(const uint8_t *at)
@@ -21,7 +21,8 @@ static uint32_t instruction(const uint8_t *at)
 	return word;
 }
 
-/* `bits` bits from bit `low` on, as a signed number of words, in bytes. */
+/* Read `bits` bits from bit `low` on as a signed number of words; return
+ * bytes. */
 static ptrdiff_t distance(uint32_t word, unsigned low, unsigned bits)
 {
 	int32_t shifted = (int32_t)(word << (32 - low - bits));
@@ -29,7 +30,7 @@ static ptrdiff_t distance(uint32_t word, unsigned low, unsigned bits)
 	return (ptrdiff_t)(shifted >> (32 - bits)) * 4;
 }
 
-/* How far the branch `word` jumps; 0 when it is none (or one to itself). */
+/* Return how far the branch `word` jumps; 0 if it is none, or one to itself. */
 static ptrdiff_t branch_distance(uint32_t word)
 {
 	if ((word & 0x7c000000) == 0x14000000) /* b, bl */
@@ -62,8 +63,8 @@ static bool is_patched(uint32_t word)
 }
 
 /*
- * One instruction is replaced, so no thread can be within it. But only some,
- * nop among them, may change while another thread fetches them.
+ * One instruction is replaced, so no thread can be within it. But only some
+ * instructions, nop among them, may change while another thread fetches them.
  */
 const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
 			     size_t *offset)
@@ -72,7 +73,7 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
 
 	if ((uintptr_t)entry % 4 != 0 || size < 12)
 		return "not aligned, or too short";
-	/* The landing pad of indirect calls stays. */
+	/* Leave the landing pad of indirect calls. */
 	*offset = instruction(entry) == BTI_C ? 4 : 0;
 	word = instruction(entry + *offset);
 	if (is_patched(word))
@@ -86,7 +87,7 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
 	return NULL;
 }
 
-/* ldr `reg`, word */
+/* Encode ldr `reg`, word. */
 static uint32_t load_word(unsigned reg, const uint8_t *at,
 			  const uintptr_t *word)
 {

@@ -31,7 +31,7 @@ struct libc {
 	uintptr_t start, end; /* of its code */
 };
 
-/* The loader has added the base to these, unless the section is read-only. */
+/* The loader adds the base to these, unless the section is read-only. */
 static const void *dynamic_ptr(uintptr_t base, ElfW(Addr) value)
 {
 	return (const void *)(value < base ? base + value : value);
@@ -90,7 +90,7 @@ static bool libc_find(struct libc *libc)
 	       libc->start;
 }
 
-/* Kept for old programs only: not the default version of its name. */
+/* A symbol for old programs only: not the default version of its name. */
 #define VERSION_HIDDEN 0x8000
 
 static uint32_t gnu_hash(const char *name)
@@ -103,9 +103,9 @@ static uint32_t gnu_hash(const char *name)
 }
 
 /*
- * The table: number of buckets, first symbol, words and shift of the Bloom
- * filter, the filter, the buckets, and for each symbol from the first its hash
- * with bit 0 as end of the bucket.
+ * The hash table holds: the number of buckets, the first symbol, words and shift
+ * of the Bloom filter, the filter, the buckets, and for each symbol from the
+ * first on its hash. Bit 0 of a hash marks the end of a bucket.
  */
 static const ElfW(Sym) * libc_symbol(const struct libc *libc, const char *name)
 {
@@ -170,7 +170,7 @@ static long map_at(uintptr_t at, size_t len, int flags)
 			MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 }
 
-/* An old kernel takes MAP_FIXED_NOREPLACE for a hint. */
+/* To an old kernel, MAP_FIXED_NOREPLACE is a hint. */
 static bool try_map(const struct libc *libc, uintptr_t at, int flags,
 		    struct stubs *stubs)
 {
@@ -189,7 +189,7 @@ static bool try_map(const struct libc *libc, uintptr_t at, int flags,
 
 #define TRIES 128
 
-/* First where the kernel puts it: below the libraries, as a rule near. */
+/* First try where the kernel puts it: below the libraries, and usually near. */
 static bool map_stubs(const struct libc *libc, struct stubs *stubs)
 {
 	size_t step = hook_arch_reach / TRIES;
@@ -209,7 +209,8 @@ static bool map_stubs(const struct libc *libc, struct stubs *stubs)
 	return false;
 }
 
-/* No mapping can begin here, so every call refuses it that is not a stub. */
+/* An address at which no mapping can begin: every function but a stub refuses it
+ * as an argument. */
 static uintptr_t cookie(const struct stubs *stubs)
 {
 	return (uintptr_t)stubs->code + 1;
@@ -234,8 +235,9 @@ static bool write_stubs(const struct stubs *stubs, const struct hook *hooks,
 /* ------------------------------------------------------------------------ */
 /* Taking over                                                               */
 
-/* From the lowest page of an entry to the highest: few mappings of libc get
- * split, and few calls do it. Executable throughout, as others may be on it. */
+/* Change the protection from the lowest page of an entry to the highest: this
+ * splits few mappings of libc and needs few calls. The pages stay executable,
+ * since other threads may be running on them. */
 static bool protect(const struct libc *libc, const struct stubs *stubs,
 		    const struct hook *hooks, size_t count, int prot)
 {
@@ -270,8 +272,8 @@ static bool answers(uint8_t *entry, uintptr_t question)
 	return ok;
 }
 
-/* Behind a library that exports the same name our symbol is not ours: a jump
- * from libc to libc would never end. */
+/* When a library in front of this one exports the same name, the symbol may be
+ * libc's function: a jump from libc to libc would never end. */
 static bool in_libc(const struct libc *libc, void (*function)(void))
 {
 	uintptr_t at = (uintptr_t)function;

@@ -6,17 +6,17 @@
 #include <string.h>
 
 /*
- * jmp rel32, five bytes. A system call's wrapper is mov $number,%eax (five
- * bytes) and syscall (two), and a thread that waits in the kernel returns to
- * the byte after: what lies beyond the jump must stay, and the aligned word
- * that is stored repeats it.
+ * The jump is jmp rel32, five bytes. The wrapper of a system call is
+ * mov $number,%eax (five bytes) and syscall (two), and a thread that waits in
+ * the kernel returns to the byte after these. So the bytes behind the jump must
+ * stay, and the aligned word that is stored repeats them.
  */
 #define JUMP_LEN 5
 #define WORD_LEN sizeof(uint64_t)
 
 const size_t hook_arch_reach = (size_t)1 << 31;
 
-/* Bytes of a ModRM byte at `at` and of what belongs to it. */
+/* Return the length of a ModRM byte with its SIB byte and displacement. */
 static size_t modrm_len(const uint8_t *at)
 {
 	unsigned mod = at[0] >> 6, rm = at[0] & 7;
@@ -32,8 +32,8 @@ static size_t modrm_len(const uint8_t *at)
 }
 
 /*
- * Length of one of the instructions that functions of libc begin with, none
- * of them a jump, call or return; 0 for any other.
+ * Return the length of an instruction, if it is one of those that functions of
+ * libc begin with; 0 for any other, and for each jump, call or return.
  */
 static size_t instruction_len(const uint8_t *code)
 {
@@ -65,7 +65,7 @@ static size_t instruction_len(const uint8_t *code)
 		return at + 1 + modrm_len(code + at + 1) + 1;
 	case 0x81: /* the same, $imm32 */
 		return at + 1 + modrm_len(code + at + 1) + 4;
-	case 0xf7: /* test $imm32, and others without a number */
+	case 0xf7: /* test $imm32; others have no immediate operand */
 		if ((code[at + 1] & 0x38) != 0)
 			return 0;
 		return at + 1 + modrm_len(code + at + 1) + 4;
@@ -79,8 +79,8 @@ static bool covered(ptrdiff_t target)
 }
 
 /*
- * Whether anything in the function that can be read as a jump, at any byte,
- * leads into what is replaced. Never misses one.
+ * Return whether any bytes of the function, read as a jump, lead into the bytes
+ * that are replaced. It takes other bytes for jumps, but never misses one.
  */
 static bool jumps_back(const uint8_t *entry, size_t size)
 {
@@ -128,7 +128,7 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
 	return jumps_back(entry, size) ? "jumps back to its start" : NULL;
 }
 
-/* jmp *word, cmp word,%rdi and the like: all take a distance from their end. */
+/* Write an instruction with the address of a word, as a distance from its end. */
 static uint8_t *with_word(uint8_t *code, const char *opcode, size_t len,
 			  const uintptr_t *word)
 {
