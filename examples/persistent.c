@@ -2,16 +2,16 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * A list that survives kill -9: its entries are frames of a pool file, linked
- * by their numbers, the newest first. The root of the pool has the first.
+ * A list that survives kill -9. Its entries are frames of a pool file, linked by
+ * their numbers, the newest first. The root of the pool links the first entry.
  *
- *   persistent FILE        checks the list (makes FILE at first)
- *   persistent FILE work   then adds and removes entries until it is killed
+ *   persistent FILE        check the list; create FILE if there is none
+ *   persistent FILE work   then add and remove entries until it is killed
  *
- * An entry is written before it is linked, and unlinked before it is freed;
- * either is one store. A kill in between leaves a frame allocated that nothing
- * links: the next start finds it and frees it. No log is needed for any of
- * that.
+ * An entry is written before it is linked, and unlinked before it is freed. To
+ * link or unlink it is one store. A kill in between leaves a frame that is
+ * allocated and not linked: the next start finds it and frees it. This needs no
+ * log.
  *
  *   cc persistent.c $(pkg-config --cflags --libs llfree)
  */
@@ -25,7 +25,7 @@
 
 #define FRAMES ((size_t)1 << 14)
 
-/* Frame numbers are kept plus one, so that 0 is the end. */
+/* A link is a frame number plus one, so that 0 is the end of the list. */
 struct entry {
 	uint64_t next;
 	uint64_t number;
@@ -52,7 +52,7 @@ static uint64_t *first_link(const llfree_pool_t *pool)
 	return llfree_pool_root(pool);
 }
 
-/* Null for the end: there is no frame of that number. */
+/* Null at the end of the list: the pool has no frame of that number. */
 static struct entry *entry_at(const llfree_pool_t *pool, uint64_t link)
 {
 	return llfree_pool_address(pool, frame_id(link - 1));
@@ -91,7 +91,7 @@ static void drop(llfree_pool_t *pool)
 	(void)llfree_put(llfree_pool_allocator(pool), frame, one_frame());
 }
 
-/* Until the pool is full, then down to a half, and again. */
+/* Fill the pool, remove half of the entries, and repeat. */
 static void work(llfree_pool_t *pool)
 {
 	for (;;) {
@@ -110,7 +110,7 @@ static void must_be(bool good, uint64_t number)
 	exit(1);
 }
 
-/* Checks all entries and counts them; `linked` has a byte for each frame. */
+/* Check all entries and count them; set a byte of `linked` for each frame. */
 static uint64_t walk(const llfree_pool_t *pool, char *linked)
 {
 	const struct entry *entry = entry_at(pool, *first_link(pool));
@@ -127,7 +127,8 @@ static uint64_t walk(const llfree_pool_t *pool, char *linked)
 	return count;
 }
 
-/* Frees what was allocated and not linked when the program was killed. */
+/* Free the frames that were allocated and not linked when the program was
+ * killed. */
 static size_t sweep(llfree_pool_t *pool, const char *linked)
 {
 	llfree_t *self = llfree_pool_allocator(pool);

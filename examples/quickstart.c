@@ -2,8 +2,8 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * The allocator as a library: it manages the numbers of 1 GiB worth of 4 KiB
- * frames. What a frame is (memory, a block on a disk) is up to the program.
+ * The allocator as a library. It manages the numbers of the 4 KiB frames of
+ * 1 GiB. The program decides what a frame is: memory, or a block on a disk.
  *
  *   cc quickstart.c $(pkg-config --cflags --libs llfree)
  */
@@ -15,7 +15,7 @@
 #define FRAMES ((size_t)1 << 18)
 #define CORES 2
 
-/* Buffers and handle are the caller's: the library allocates nothing. */
+/* The caller provides buffers and handle: the library allocates nothing. */
 static void *buffer(size_t size)
 {
 	size_t lines = (size + LLFREE_CACHE_SIZE - 1) / LLFREE_CACHE_SIZE;
@@ -68,7 +68,7 @@ int main(void)
 		     llfree_get_range(self, frame_id_none(), 1000, small));
 	show("now", self);
 
-	/* Any part of it can be freed by itself; what is free cannot. */
+	/* Any part can be freed by itself. A free frame cannot be freed again. */
 	must("put the first 64 of them",
 	     llfree_put_range(self, range, 64, small));
 	must("put the huge frame", llfree_put(self, large, huge));

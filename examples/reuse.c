@@ -2,14 +2,14 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * Maps memory, writes to each of its pages and unmaps it, over and over. The
- * kernel has to provide and zero fresh pages each time; under the preload
- * library they stay mapped and are used again:
+ * Map memory, write to each of its pages and unmap it, over and over. The kernel
+ * has to provide and zero fresh pages each time. With the preload library the
+ * pages stay mapped and are used again:
  *
  *   examples/reuse
  *   LLFREE_STATS=1 LD_PRELOAD=./libllfree-preload.so examples/reuse
  *
- *   reuse [KIB [ROUNDS]]   the size of a mapping, and how many
+ *   reuse [KIB [ROUNDS]]   the size of a mapping, and the number of rounds
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -32,7 +32,7 @@ static long page_faults(void)
 	return usage.ru_minflt;
 }
 
-/* One round. Fresh memory has to be zero, whoever provides it. */
+/* Do one round. Fresh memory has to be zero, with the library as without. */
 static int map_write_unmap(size_t size)
 {
 	volatile uint8_t *memory = mmap(NULL, size, PROT_READ | PROT_WRITE,

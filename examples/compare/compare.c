@@ -6,10 +6,10 @@
  *
  *   compare RUNS ROUNDS 'NAME|VARIABLE=VALUE VARIABLE=VALUE ...' ...
  *
- * Each row starts this program again, RUNS times, with the row's variables
- * (LD_PRELOAD, say) added to the environment. Rows take turns, so that a slow
- * moment of the machine meets all of them; the table shows medians. See
- * compare.sh for the rows.
+ * For each row this program starts itself RUNS times, with the row's variables
+ * (LD_PRELOAD, for example) added to the environment. Rows take turns, so that a
+ * slow moment of the machine affects all of them. The table shows medians. The
+ * rows are in compare.sh.
  */
 #include <pthread.h>
 #include <stdint.h>
@@ -45,7 +45,8 @@ static uint64_t next_random(worker_t *w)
 	return w->random;
 }
 
-/* Mostly small; one in 64 is a buffer, one in 1024 a large one. */
+/* Return a small size mostly, one in 64 times that of a buffer, one in 1024
+ * times that of a large one. */
 static size_t choose_size(worker_t *w)
 {
 	uint64_t r = next_random(w);
@@ -56,7 +57,7 @@ static size_t choose_size(worker_t *w)
 	return 16 + r / 64 % 2000;
 }
 
-/* Every page is written, as a program would. */
+/* Write to every page, as a program does. */
 static void fill(block_t *b)
 {
 	for (size_t at = 0; at < b->size; at += 1024)
