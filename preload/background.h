@@ -8,7 +8,7 @@
  * not wake it.
  *
  * It is a thread of libc, so that a change of user reaches it as it reaches all
- * others. It is made by libc's own pthread_create, not by one that another
+ * other threads. It is made by libc's own pthread_create, not by one that another
  * library has put in its place: a garbage collector or tracer must not take it
  * for a thread of the program. All signals are blocked in it.
  *

@@ -34,8 +34,8 @@ struct hook {
 };
 
 struct hook_result {
-	bool libc; /* every entry was taken, except those apart */
-	bool apart; /* those were taken as well */
+	bool libc; /* every entry but the ones apart was taken */
+	bool apart; /* so were the ones apart */
 	char why_not[400]; /* "" if all were; else "mmap: reason; …" */
 };
 
