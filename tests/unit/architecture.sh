@@ -181,6 +181,7 @@ floors() {
 	sed -n 's/^ \*\t\([1-9]\)\t\([a-z ]*\)$/\1 \2/p' \
 		"$srcdir/preload/arena/state.h" |
 		while read -r floor files; do
+			# shellcheck disable=SC2086 # a list of words
 			printf '%s\n' $files | sed "s|.*|arena/& $floor|"
 		done
 }
@@ -281,4 +282,37 @@ for test in objects_form_no_circle objects_obey arena_keeps_its_floors; do
 		tap_skip "preload/: $test" "it is not built"
 	fi
 done
+
+# ---------------------------------------------------------------------------
+# What the preload library exports: the functions marked EXPORT, which stand in
+# preload.map, and no other.
+
+preload_marked() {
+	cat "$srcdir"/preload/calls/*.c |
+		sed -n 's/^EXPORT [^(]*[ *]\([a-z_A-Z0-9]*\)(.*/\1/p
+			s/^EXPORT __attribute__((noreturn)) void \([a-zA-Z_]*\)(.*/\1/p' |
+		sort
+}
+
+preload_mapped() {
+	sed -n '/^global:/,/^local:/p' "$srcdir/preload/preload.map" |
+		tr -s '[:space:]' '\n' | sed -n 's/;$//p' | sort
+}
+
+preload_exports_agree() {
+	preload_marked >"$tmp/marked"
+	preload_mapped >"$tmp/mapped"
+	nm -D --defined-only "$preload" | awk '$2 != "A" { print $3 }' |
+		sort >"$tmp/exported"
+	test -s "$tmp/marked" && diff "$tmp/marked" "$tmp/mapped" &&
+		diff "$tmp/mapped" "$tmp/exported"
+}
+
+if test -e "$preload"; then
+	tap_ok "EXPORT, preload.map and the library name the same functions" \
+		preload_exports_agree
+else
+	tap_skip "EXPORT, preload.map and the library name the same functions" \
+		"it is not built"
+fi
 tap_done

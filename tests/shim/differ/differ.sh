@@ -9,7 +9,7 @@
 . "$srcdir/tests/tap.sh"
 
 differ=$builddir/tests/shim/differ/differ
-: "${DIFFER_OPERATIONS:=20000}" "${DIFFER_SEED:=1}"
+: "${DIFFER_OPERATIONS:=$(size 20000 200000)}" "${DIFFER_SEED:=1}"
 
 agree() {
 	"$differ" --library "$preload" --operations "$DIFFER_OPERATIONS" \

@@ -32,7 +32,7 @@ sleeps_until() {
 	cat "$tmp/err"
 	kill $!
 	wait $!
-	return $status
+	return "$status"
 }
 has_said() {
 	[ "$(grep -c "$pattern" "$tmp/err")" -ge "$number" ]
