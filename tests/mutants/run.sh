@@ -46,7 +46,7 @@ part=0 parts=1 # of the defects that are taken
 turn=0 turns=1 # of those whose checks are run
 number=0
 # What does not happen soon never does, in a program with a defect.
-LLFREE_TEST_PATIENCE=${LLFREE_TEST_PATIENCE:-20}
+LLFREE_TEST_PATIENCE=${LLFREE_TEST_PATIENCE:-60}
 export LLFREE_TEST_PATIENCE
 
 while :; do
@@ -59,42 +59,47 @@ while :; do
 done
 
 row() { # MUTANT CHECK RESULT SECONDS
-	printf '%-28s %-44s %-9s %3s\n' "$@"
+	printf '%-32s %-44s %-9s %3s\n' "$@"
 }
 
 # The copy in which defects are made, as the sources are.
 fresh() {
 	rm -rf "${tmp:?}/lib" "$tmp/preload"
 	cp -R "$srcdir/lib" "$srcdir/preload" "$tmp"
+	defect=
 }
 
-# The objects of the preload library of the copies; what is not changed is
-# compiled once.
-build_objects() {
+# The C files in a list of preload/Makemodule.am.
+listed() { # VARIABLE
+	sed -n "/^$1 =/,/[^\\\\]\$/p" "$srcdir/preload/Makemodule.am" |
+		grep -o 'preload/[^ ]*\.c'
+}
+
+# The objects of lib/ and of lists of preload/Makemodule.am, in the copy.
+build_objects() { # VARIABLE...
 	mkdir -p "$tmp/objects" "$tmp/build/.libs"
 	objects=
-	for source in lib/*.c lib/platform/*.c preload/*.c preload/*/*.c; do
-		case $source in
-		*/run/* | */aarch64.c | */x86_64.c | *-libunwind.c) continue ;;
-		esac
-		object "$source"
+	for source in lib/*.c lib/platform/*.c \
+		"preload/hook/$(uname -m).c" "preload/sys/$(uname -m).c" \
+		preload/report/unwind-none.c \
+		$(for list; do listed "$list"; done); do
+		object "$source" || return
 	done
-	object "preload/hook/$(uname -m).c"
-	object "preload/sys/$(uname -m).c"
 }
 
-build_library() {
-	build_objects
-	# shellcheck disable=SC2086 # several words each
-	$CC -shared $objects -o "$tmp/build/.libs/libllfree-preload.so" \
-		-Wl,-z,now -Wl,-z,initfirst -Wl,-Bsymbolic-functions \
-		-Wl,--version-script="$srcdir/preload/preload.map"
+# Whether the object depends on a file that the defect changes.
+is_changed() { # OBJECT
+	for file in $defect; do
+		! grep -qF "$tmp/$file" "${1%.o}.d" || return 0
+	done
+	return 1
 }
 
+# What the defect does not change is compiled once.
 object() { # SOURCE
 	base=$(echo "$1" | tr / _)
 	to=$tmp/objects/$base.o
-	if ! cmp -s "$tmp/$1" "$srcdir/$1"; then
+	if test -e "$to" && is_changed "$to"; then
 		to=$tmp/objects/changed-$base.o
 		rm -f "$to"
 	fi
@@ -102,23 +107,23 @@ object() { # SOURCE
 	# shellcheck disable=SC2086 # several words
 	test -e "$to" || $CC $flags -D_GNU_SOURCE -fPIC -fvisibility=hidden \
 		-ftls-model=initial-exec -I"$tmp" -I"$srcdir/include" \
-		-I"$tmp/lib/platform" -c "$tmp/$1" -o "$to"
+		-I"$tmp/lib/platform" -MMD -c "$tmp/$1" -o "$to"
+}
+
+build_library() {
+	build_objects preload_sources libllfree_preload_la_SOURCES || return
+	# shellcheck disable=SC2086 # several words each
+	$CC -shared $objects -o "$tmp/build/.libs/libllfree-preload.so" \
+		-Wl,-z,now -Wl,-z,initfirst -Wl,-Bsymbolic-functions \
+		-Wl,--version-script="$srcdir/preload/preload.map"
 }
 
 # PROGRAM: a unit test of the library, without the calls that it takes over.
 build_inner() {
-	cd "$tmp" && build_objects || return
-	inner=
-	for object in $objects; do
-		case $object in
-		*preload_calls_mmap.c* | *preload_calls_exec.c* | \
-		*preload_calls_fork.c* | *preload_calls_misc.c*) ;;
-		*) inner="$inner $object" ;;
-		esac
-	done
+	cd "$tmp" && build_objects preload_sources || return
 	# shellcheck disable=SC2086 # several words each
 	$CC $flags -D_GNU_SOURCE -I"$tmp" -I"$srcdir/include" -I"$srcdir" \
-		"$srcdir/$1.c" $inner -lcmocka -o "$tmp/check"
+		"$srcdir/$1.c" $objects -lcmocka -o "$tmp/check"
 }
 
 # PROGRAM: a test of the library.
@@ -228,6 +233,7 @@ mutant() {
 		broken "$name" "$check" "the patch no longer applies"
 		return
 	fi
+	defect=$(sed -n 's|^+++ b/||p' "$1")
 	if test -z "$check"; then
 		row "$name" "(nothing on x86)" - -
 		beyond=$((beyond + 1))
