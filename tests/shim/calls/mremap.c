@@ -306,11 +306,13 @@ static void altered(void)
 	must(munmap(p, 9 * page) == 0);
 }
 
-/* Memory that has grown, and was altered as a whole then, is one mapping. */
+/* Memory that has grown, and was altered as a whole then, is one mapping. Only
+ * what has a page is kept apart by the kernel when it is moved. */
 static char *grown_and_read_only(char **behind)
 {
 	char *all = map(65 * page), *p, *moved;
 
+	number_pages(all, 65, 11);
 	p = mremap(all, 64 * page, 128 * page, MREMAP_MAYMOVE);
 	must(p != MAP_FAILED && p != all);
 	moved = mremap(p, 128 * page, 300 * page, MREMAP_MAYMOVE);
