@@ -29,7 +29,7 @@ static struct {
 static size_t fresh_mappings, all_mappings; /* asked for */
 
 /* Called once, in the midst of the next call. */
-static void (*in_mmap)(void), (*in_yield)(void);
+static void (*in_mmap)(void), (*in_madvise)(void), (*in_yield)(void);
 static size_t yields;
 
 static void call_once(void (**what)(void))
@@ -68,6 +68,7 @@ static long fake_munmap(void *addr, size_t len)
 
 static long fake_madvise(void *addr, size_t len, int advice)
 {
+	call_once(&in_madvise);
 	return refuse.madvise ? -ENOMEM : sys_madvise(addr, len, advice);
 }
 
@@ -86,9 +87,18 @@ static long fake_mremap(void *addr, size_t old_len, size_t new_len, int flags,
 
 static size_t requests; /* to the allocator */
 
+/* Called each time that the processor is asked for. */
+static void (*in_cpu)(void);
+
 static unsigned fake_cpu(void)
 {
+	void (*function)(void) = in_cpu;
+
 	requests++;
+	in_cpu = NULL;
+	if (function)
+		function();
+	in_cpu = function;
 	return 0;
 }
 
@@ -139,6 +149,7 @@ static int nothing_in_use(void **state)
 	assert_int_equal(f.live, 0);
 	assert_int_equal(f.free_frames + f.leaked, f.frames);
 	assert_int_equal(f.fast_free, f.free_frames);
+	assert_int_equal(usage_any_dirty(), f.dirty > 0);
 	return 0;
 }
 
@@ -640,6 +651,35 @@ static void freed_once(void **state)
 	assert_int_equal(mine.kernel + other.kernel, 0);
 }
 
+/* While a thread frees them, frames can be had by no other, until they count as
+ * dirty and as free. */
+static struct region being_freed;
+static size_t looks;
+
+static void look_at_freed(void)
+{
+	looks++;
+	assert_false(arena_get_at(being_freed));
+}
+
+static void freed_at_last(void **state)
+{
+	char *p = get(100 * PAGE);
+
+	(void)state;
+	memset(p, 'f', 100 * PAGE);
+	being_freed = at(p, 100 * PAGE);
+	looks = 0;
+	in_cpu = look_at_freed;
+	in_madvise = look_at_freed;
+	arena_free(being_freed, LEAVE_DIRTY);
+	in_cpu = in_madvise = NULL;
+	assert_in_range(looks, 1, 100);
+	assert_true(arena_get_at(being_freed));
+	assert_true(is_filled(p, 100 * PAGE, 0));
+	put(p, 100 * PAGE);
+}
+
 static void parts(void **state)
 {
 	char *p = get(4 * PAGE);
@@ -783,6 +823,52 @@ static void by_turns(void **state)
 	assert_int_equal(dirty_pages(), 0);
 	now += 2 * DECAY - 1;
 	assert_int_equal(turns(), now + DECAY);
+}
+
+/* A thread that needs what is borrowed waits until it is returned. */
+static struct region wanted;
+
+static void *get_wanted(void *unused)
+{
+	bool got = arena_get_at(wanted);
+
+	(void)unused;
+	sem_post(&is_late);
+	return got ? &wanted : NULL;
+}
+
+static void start_other_thread(void)
+{
+	in_yield = wait_until_there;
+	assert_int_equal(pthread_create(&late_thread, NULL, get_wanted, NULL),
+			 0);
+	sem_wait(&is_late);
+}
+
+static void borrowed_is_awaited(void **state)
+{
+	char *p;
+	void *got;
+
+	(void)state;
+	all_back();
+	p = get(100 * PAGE);
+	memset(p, 'b', 100 * PAGE);
+	put(p, 100 * PAGE);
+	now += DECAY;
+	turns();
+	now += DECAY;
+	sem_init(&is_late, 0, 0);
+	sem_init(&is_there, 0, 0);
+	wanted = at(p + 10 * PAGE, PAGE);
+	in_madvise = start_other_thread;
+	turns();
+	assert_null(in_madvise);
+	sem_post(&is_there);
+	assert_int_equal(pthread_join(late_thread, &got), 0);
+	in_yield = NULL;
+	assert_ptr_equal(got, &wanted);
+	put(p + 10 * PAGE, PAGE);
 }
 
 static void what_is_used_again_stays(void **state)
@@ -946,11 +1032,13 @@ int main(void)
 		TEST(detached_much),
 		TEST(reclaims),
 		TEST(freed_once),
+		TEST(freed_at_last),
 		TEST(parts),
 		TEST(locked),
 		TEST(locked_on_the_way),
 		TEST(old_goes_back),
 		TEST(by_turns),
+		TEST(borrowed_is_awaited),
 		TEST(what_is_used_again_stays),
 		TEST(in_portions),
 		TEST(whole_ones_first),
