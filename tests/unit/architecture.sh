@@ -284,14 +284,15 @@ for test in objects_form_no_circle objects_obey arena_keeps_its_floors; do
 done
 
 # ---------------------------------------------------------------------------
-# What the preload library exports: the functions marked EXPORT, which stand in
-# preload.map, and no other.
+# What the preload library exports: the functions marked EXPORT, and those that
+# assembly makes global, which stand in preload.map, and no other.
 
 preload_marked() {
 	cat "$srcdir"/preload/calls/*.c |
 		sed -n 's/^EXPORT [^(]*[ *]\([a-z_A-Z0-9]*\)(.*/\1/p
-			s/^EXPORT __attribute__((noreturn)) void \([a-zA-Z_]*\)(.*/\1/p' |
-		sort
+			s/^EXPORT __attribute__((noreturn)) void \([a-zA-Z_]*\)(.*/\1/p
+			s/^.*"\.globl \([a-z]*\)\\n"$/\1/p' |
+		sort -u
 }
 
 preload_mapped() {

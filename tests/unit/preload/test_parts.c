@@ -78,18 +78,18 @@ static void places(void **state)
 
 	(void)state;
 	assert_part(arena_place(all), PART_KERNEL, all.start, tree_at(1));
-	assert_part(arena_place(region_from(all, tree_at(1))), PART_LIVE,
+	assert_part(arena_place(region_from(all, tree_at(1))), PART_ONLINE,
 		    tree_at(1), tree_at(3));
 	assert_part(arena_place(region_from(all, tree_at(3))), PART_KERNEL,
 		    tree_at(3), tree_at(TREES - 1));
 	assert_part(arena_place(region_from(all, tree_at(TREES - 1))),
-		    PART_LIVE, tree_at(TREES - 1), end);
+		    PART_ONLINE, tree_at(TREES - 1), end);
 	assert_part(arena_place(region_from(all, end)), PART_KERNEL, end,
 		    end + TREE);
 	assert_part(arena_place(from_to(tree_at(1) + PAGE, tree_at(2) + PAGE)),
-		    PART_LIVE, tree_at(1) + PAGE, tree_at(2) + PAGE);
+		    PART_ONLINE, tree_at(1) + PAGE, tree_at(2) + PAGE);
 	assert_part(arena_place(from_to(tree_at(2) - PAGE, tree_at(2))),
-		    PART_LIVE, tree_at(2) - PAGE, tree_at(2));
+		    PART_ONLINE, tree_at(2) - PAGE, tree_at(2));
 	assert_part(arena_place(from_to(tree_at(0), tree_at(1))), PART_KERNEL,
 		    tree_at(0), tree_at(1));
 }
@@ -107,8 +107,7 @@ static void parts_across_trees(void **state)
 	size_t n = 0;
 
 	(void)state;
-	for_each_part(part, r)
-	{
+	for_each_part(part, r) {
 		assert_in_range(n, 0, 5);
 		assert_part(part, kinds[n], at, ends[n]);
 		at = ends[n++];

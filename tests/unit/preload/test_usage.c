@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
-/* How much may be dirty, for different courses of what is live. */
+/* How much may be dirty, for different courses of what is live; and how much may
+ * be live. */
 #include "preload/arena/usage.h"
 
 #include <stdarg.h>
@@ -22,6 +23,7 @@ static int nothing(void **state)
 	usage_recount(0, 0);
 	usage_new_period();
 	usage_new_period();
+	usage_limit(0);
 	return 0;
 }
 
@@ -128,6 +130,69 @@ static void small_changes_add_up(void **state)
 	assert_int_equal(usage_excess(), 64 * MIB - 64 * MIB / 32);
 }
 
+static void has_no_limit(void **state)
+{
+	(void)state;
+	assert_true(usage_reserve(SIZE_MAX / 2, 0));
+	assert_true(usage_reserve(SIZE_MAX / 2, 0));
+	usage_release(1);
+}
+
+static void has_a_limit(void **state)
+{
+	(void)state;
+	usage_limit(100);
+	assert_false(usage_reserve(101, 0));
+	assert_true(usage_reserve(60, 0));
+	assert_false(usage_reserve(41, 0));
+	assert_true(usage_reserve(40, 0));
+	assert_false(usage_reserve(1, 0));
+	usage_release(30);
+	assert_false(usage_reserve(31, 0));
+	assert_true(usage_reserve(30, 0));
+}
+
+/* What replaces other frames may exceed it until these are freed. */
+static void replaces_within_limit(void **state)
+{
+	(void)state;
+	usage_limit(100);
+	assert_true(usage_reserve(60, 0));
+	assert_false(usage_reserve(101, 60));
+	assert_true(usage_reserve(100, 60));
+	usage_release(60);
+	assert_false(usage_reserve(1, 0));
+	usage_release(1);
+	assert_true(usage_reserve(1, 0));
+}
+
+static void exceeds_by_force(void **state)
+{
+	(void)state;
+	usage_limit(100);
+	usage_force(150);
+	assert_false(usage_reserve(1, 0));
+	usage_release(50);
+	assert_false(usage_reserve(1, 0));
+	usage_release(20);
+	assert_true(usage_reserve(20, 0));
+	assert_false(usage_reserve(1, 0));
+}
+
+/* In a child of fork: what its parent's threads had reserved is gone. */
+static void starts_anew(void **state)
+{
+	(void)state;
+	usage_limit(100);
+	assert_true(usage_reserve(90, 0));
+	usage_add(0, 90, 5);
+	usage_recount(40, 0);
+	assert_false(usage_any_dirty());
+	assert_int_equal(usage_peak(0), 40);
+	assert_false(usage_reserve(61, 0));
+	assert_true(usage_reserve(60, 0));
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -138,6 +203,11 @@ int main(void)
 		cmocka_unit_test_setup(steps_upwards, nothing),
 		cmocka_unit_test_setup(is_forgotten, nothing),
 		cmocka_unit_test_setup(small_changes_add_up, nothing),
+		cmocka_unit_test_setup(has_no_limit, nothing),
+		cmocka_unit_test_setup(has_a_limit, nothing),
+		cmocka_unit_test_setup(replaces_within_limit, nothing),
+		cmocka_unit_test_setup(exceeds_by_force, nothing),
+		cmocka_unit_test_setup(starts_anew, nothing),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
