@@ -2,12 +2,13 @@
 /* SPDX-FileCopyrightText: the llfree-preload contributors */
 
 /*
- * LLFREE_MAX: so many bytes are in use at most; who asks for more gets ENOMEM,
- * and may go on with what there is.
+ * LLFREE_MAX: so many bytes are in use at most; a thread that asks for more gets
+ * ENOMEM, and may go on with what there is.
  */
 #include "tests/shim/shim.h"
 
 #include <pthread.h>
+#include <sys/syscall.h>
 
 #define MIB ((size_t)1 << 20)
 #define MOST (16 * MIB)
@@ -114,6 +115,9 @@ static void beside_refusals(void)
 	ok(!refused, "what fits is not refused beside what does not");
 }
 
+/* ------------------------------------------------------------------------ */
+/* Children                                                                  */
+
 static bool in_the_child(void)
 {
 	char *p = try_map(9 * MIB);
@@ -163,6 +167,89 @@ static void forked_amidst(void)
 	ok(!failed, "a child that was forked amidst a call can map");
 }
 
+/* Bytes in use of what the kernel has mapped from `from` to `to`, of which the
+ * arena's free memory is a hole to a program. */
+static size_t in_use_between(uintptr_t from, uintptr_t to)
+{
+	size_t page = page_size(), len = 0;
+	unsigned char vec;
+
+	for (uintptr_t at = from; in_arena((void *)at) && at < to; at += page)
+		if (!mincore((void *)at, page, &vec))
+			len += page;
+	return len;
+}
+
+/* Without a call for memory. Lines of /proc/self/maps begin "from-to ". */
+static size_t in_use(void)
+{
+	static char maps[1 << 16];
+	int fd = open("/proc/self/maps", O_RDONLY);
+	size_t len = 0, filled = 0;
+	ssize_t n;
+
+	must(fd >= 0);
+	while ((n = read(fd, maps + filled, sizeof(maps) - 1 - filled)) > 0)
+		filled += (size_t)n;
+	close(fd);
+	for (char *line = maps, *end; *line; line = strchr(end, '\n') + 1) {
+		uintptr_t from = strtoul(line, &end, 16);
+
+		len += in_use_between(from, strtoul(end + 1, &end, 16));
+	}
+	return len;
+}
+
+/* All that is not in use can be had, and no more: what a thread of the parent
+ * was about to get or to give back does not count. */
+static bool has_the_rest(void)
+{
+	size_t rest = MOST - in_use();
+
+	return try_map(rest) != MAP_FAILED &&
+	       fails_with(try_map(page_size()), ENOMEM);
+}
+
+static void *come_and_go(void *arg)
+{
+	while (!__atomic_load_n(&over, __ATOMIC_RELAXED)) {
+		char *p = try_map(12 * MIB);
+
+		must(p != MAP_FAILED);
+		memset(p, 't', 12 * MIB);
+		must(munmap(p, 12 * MIB) == 0);
+	}
+	return arg;
+}
+
+/* By libc, or without its knowledge. */
+static bool has_the_rest_in_child(bool by_libc)
+{
+	int status;
+	pid_t pid;
+
+	if (by_libc)
+		return in_child(has_the_rest);
+	pid = (pid_t)syscall(SYS_clone, SIGCHLD, 0L, 0L, 0L, 0L);
+	if (pid == 0)
+		_exit(has_the_rest() ? 0 : 1);
+	return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
+static void of_threads(bool by_libc, const char *what)
+{
+	pthread_t thread;
+	size_t bad = 0;
+
+	over = false;
+	must(pthread_create(&thread, NULL, come_and_go, NULL) == 0);
+	for (size_t i = 0; i < 50; i++)
+		bad += !has_the_rest_in_child(by_libc);
+	__atomic_store_n(&over, true, __ATOMIC_RELAXED);
+	must(pthread_join(thread, NULL) == 0);
+	ok(!bad, "a child of %s whose parent's thread maps and unmaps", what);
+}
+
 int main(void)
 {
 	if (!have_shim()) {
@@ -176,5 +263,7 @@ int main(void)
 	beside_refusals();
 	ok(in_child(in_the_child), "a child of fork has the same limit");
 	forked_amidst();
+	of_threads(true, "fork");
+	of_threads(false, "a bare clone");
 	return done();
 }
