@@ -10,7 +10,7 @@
 #define PACIASP 0xd503233fu
 #define PACIBSP 0xd503237fu
 
-/* A branch has 26 bits for a signed distance in words. */
+/* A branch takes 26 bits of words, with a sign. */
 const size_t hook_arch_reach = (size_t)128 << 20;
 
 static uint32_t instruction(const uint8_t *at)
@@ -21,8 +21,7 @@ static uint32_t instruction(const uint8_t *at)
 	return word;
 }
 
-/* Read `bits` bits from bit `low` on as a signed number of words; return
- * bytes. */
+/* `bits` bits from bit `low` on, as a signed number of words, in bytes. */
 static ptrdiff_t distance(uint32_t word, unsigned low, unsigned bits)
 {
 	int32_t shifted = (int32_t)(word << (32 - low - bits));
@@ -30,7 +29,7 @@ static ptrdiff_t distance(uint32_t word, unsigned low, unsigned bits)
 	return (ptrdiff_t)(shifted >> (32 - bits)) * 4;
 }
 
-/* Return how far the branch `word` jumps; 0 if it is none, or one to itself. */
+/* How far the branch `word` jumps; 0 when it is none (or one to itself). */
 static ptrdiff_t branch_distance(uint32_t word)
 {
 	if ((word & 0x7c000000) == 0x14000000) /* b, bl */
@@ -62,32 +61,66 @@ static bool is_patched(uint32_t word)
 	       (word & 0xff00001f) == 0x58000011; /* ldr x17, … */
 }
 
+/* How many bytes of the stack an instruction takes that does nothing else of
+ * account: sub sp, sp, #n; stp x29, x30, [sp, #-n]!. Otherwise 0. */
+static size_t stack_taken(uint32_t word)
+{
+	if ((word & 0xffc003ff) == 0xd10003ff)
+		return word >> 10 & 0xfff;
+	if ((word & 0xffe07fff) == 0xa9a07bfd)
+		return (0x80 - (word >> 15 & 0x7f)) * 8;
+	return 0;
+}
+
+/* Whether the instruction leaves alone what a function of `words` arguments
+ * reads or restores: it computes a value for another register, or flags. */
+static bool is_harmless(uint32_t word, size_t words)
+{
+	uint32_t reg = word & 31;
+
+	if (word == NOP)
+		return true;
+	if (reg == 31) /* tst, cmp, cmn */
+		return (word & 0x7f800000) == 0x72000000 ||
+		       (word & 0x3f800000) == 0x31000000;
+	if ((word & 0x1c000000) != 0x10000000 && /* with an immediate */
+	    (word & 0x0e000000) != 0x0a000000) /* with a register */
+		return false;
+	return reg >= words && reg < 18;
+}
+
 /*
- * One instruction is replaced, so no thread can be within it. But only some
- * instructions, nop among them, may change while another thread fetches them.
+ * One instruction is replaced, so no thread can be within it. But only some,
+ * nop among them, may change while another thread fetches them.
  */
-const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
-			     size_t *offset)
+const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
+			     bool alone, struct hook_place *place)
 {
 	uint32_t word;
+	size_t stack;
 
+	*place = (struct hook_place){ 0, 0 };
 	if ((uintptr_t)entry % 4 != 0 || size < 12)
 		return "not aligned, or too short";
-	/* Leave the landing pad of indirect calls. */
-	*offset = instruction(entry) == BTI_C ? 4 : 0;
-	word = instruction(entry + *offset);
-	if (is_patched(word))
+	/* The landing pad of indirect calls stays. */
+	place->offset = instruction(entry) == BTI_C ? 4 : 0;
+	word = instruction(entry + place->offset);
+	if (is_patched(word) || is_patched(instruction(entry + 4)))
 		return "already patched by someone else";
 	if (word == PACIASP || word == PACIBSP)
 		return "signs its return address";
 	if (word != NOP && !alone)
 		return "other threads are running already";
-	if (jumps_back(entry, size, *offset))
+	if (jumps_back(entry, size, place->offset))
 		return "jumps back to its start";
+	stack = stack_taken(word);
+	if (alone && place->offset == 0 &&
+	    (stack || is_harmless(word, words)) && !jumps_back(entry, size, 4))
+		*place = (struct hook_place){ 4, stack };
 	return NULL;
 }
 
-/* Encode ldr `reg`, word. */
+/* ldr `reg`, word */
 static uint32_t load_word(unsigned reg, const uint8_t *at,
 			  const uintptr_t *word)
 {
@@ -96,11 +129,13 @@ static uint32_t load_word(unsigned reg, const uint8_t *at,
 	return 0x58000000u | (words & 0x7ffff) << 5 | reg;
 }
 
-void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot)
+void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot,
+			  const struct hook_place *place)
 {
 	uint8_t *test = code + HOOK_STUB_TEST;
 	uint32_t stub[] = {
-		load_word(16, code, &slot->target), 0xd61f0200, /* br x16 */
+		0x910003ffu | (uint32_t)place->stack << 10, /* add sp, sp, #n */
+		load_word(16, code + 4, &slot->target), 0xd61f0200, /* br x16 */
 	};
 	uint32_t tests[] = {
 		load_word(17, test, &slot->cookie),

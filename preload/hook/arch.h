@@ -3,7 +3,7 @@
 
 /*
  * The processor's part of hook.c: which code may be replaced, and the bytes
- * that replace it. It is in x86_64.c or aarch64.c.
+ * that replace it. hook-x86_64.c or hook-aarch64.c.
  */
 #pragma once
 
@@ -11,38 +11,54 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The longest distance from an entry to its stub, in bytes. */
+/* Bytes between a stub and the entries that jump to it, at most. */
 extern const size_t hook_arch_reach;
 
-/* The words that a stub reads: on a page beside the code, within reach. */
+/* What a stub goes by: words on a page beside the code, in its reach. */
 struct hook_slot {
 	uintptr_t target; /* where the stub jumps to */
 	uintptr_t ours;
-	uintptr_t cookie; /* the test part returns it if it is the argument */
+	uintptr_t cookie; /* the test part answers it as first argument */
 };
 
-/* Bytes of code for each stub, and where in them the test part begins. */
+/* Bytes of code per stub, and where in them the test part begins. */
 #define HOOK_STUB_SIZE 64
 #define HOOK_STUB_TEST 16
 
-/*
- * Return why no jump may be stored at the start of this function of `size`
- * bytes; or return NULL and store the `offset` of the jump. `alone`: no other
- * thread can be between two instructions that the jump covers.
- */
-const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
-			     size_t *offset);
+/* Where the jump to a stub is stored. */
+struct hook_place {
+	size_t offset; /* from the entry */
+	size_t stack; /* bytes that the instruction before it takes of the
+		       * stack, which the stub gives back */
+};
 
 /*
- * Write two sequences of code: at `code` a jump to slot->target, and
- * HOOK_STUB_TEST bytes behind it the test part. That returns the first argument
- * if it equals slot->cookie, and jumps to slot->ours otherwise. Registers that
- * hold arguments stay as they are.
+ * Why no jump may be stored in this function of `size` bytes, which takes
+ * `words` arguments; or NULL, and the place for it. `alone`: no other thread
+ * can be between two instructions that the jump covers.
+ *
+ * The place is behind the first instruction if that can be: where the kernel
+ * has a breakpoint (a uprobe) on the entry, it executes the first instruction
+ * of the file elsewhere and goes on behind it, whatever the entry holds by now.
+ * That instruction must leave all arguments as they are, and the jump behind it
+ * covers more than one instruction as a rule. So without `alone` it is at the
+ * entry: a uprobe there goes past the jump, or into the middle of it.
  */
-void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot);
+const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
+			     bool alone, struct hook_place *place);
 
-/* Return the word at `place` with the jump to `code` in it. */
+/*
+ * Two pieces of code: at `code`, one that gives back place->stack bytes and
+ * jumps to slot->target; HOOK_STUB_TEST bytes on, one that returns the first
+ * argument when it equals slot->cookie and else jumps to slot->ours. Registers
+ * that hold arguments stay as they are.
+ */
+void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot,
+			  const struct hook_place *place);
+
+/* The word that holds the place, with the jump to `code` in it. */
 uint64_t hook_arch_jump(const uint8_t *place, const uint8_t *code);
-/* Load that word; store it by one aligned atomic store. */
+/* That word as it is now; one store of it, which is atomic for other threads
+ * where the place is aligned: at any offset but that behind an instruction. */
 uint64_t hook_arch_load(const uint8_t *place);
 void hook_arch_store(uint8_t *place, uint64_t word);

@@ -31,7 +31,7 @@ struct libc {
 	uintptr_t start, end; /* of its code */
 };
 
-/* The loader adds the base to these, unless the section is read-only. */
+/* The loader has added the base to these, unless the section is read-only. */
 static const void *dynamic_ptr(uintptr_t base, ElfW(Addr) value)
 {
 	return (const void *)(value < base ? base + value : value);
@@ -90,7 +90,7 @@ static bool libc_find(struct libc *libc)
 	       libc->start;
 }
 
-/* A symbol for old programs only: not the default version of its name. */
+/* Kept for old programs only: not the default version of its name. */
 #define VERSION_HIDDEN 0x8000
 
 static uint32_t gnu_hash(const char *name)
@@ -103,9 +103,9 @@ static uint32_t gnu_hash(const char *name)
 }
 
 /*
- * The hash table holds: the number of buckets, the first symbol, words and shift
- * of the Bloom filter, the filter, the buckets, and for each symbol from the
- * first on its hash. Bit 0 of a hash marks the end of a bucket.
+ * The table: number of buckets, first symbol, words and shift of the Bloom
+ * filter, the filter, the buckets, and for each symbol from the first its hash
+ * with bit 0 as end of the bucket.
  */
 static const ElfW(Sym) * libc_symbol(const struct libc *libc, const char *name)
 {
@@ -149,6 +149,16 @@ static uint8_t *libc_function(const struct libc *libc, const char *name,
 /* ------------------------------------------------------------------------ */
 /* The stubs: a page of code, and after it a page of slots                    */
 
+/* Where an entry is to be taken. */
+struct site {
+	uint8_t *entry;
+	struct hook_place place;
+	const char *refused;
+};
+
+#define HOOKS_MOST 16
+static struct site sites[HOOKS_MOST];
+
 struct stubs {
 	uint8_t *code;
 	struct hook_slot *slots;
@@ -170,7 +180,7 @@ static long map_at(uintptr_t at, size_t len, int flags)
 			MAP_PRIVATE | MAP_ANONYMOUS | flags, -1, 0);
 }
 
-/* To an old kernel, MAP_FIXED_NOREPLACE is a hint. */
+/* An old kernel takes MAP_FIXED_NOREPLACE for a hint. */
 static bool try_map(const struct libc *libc, uintptr_t at, int flags,
 		    struct stubs *stubs)
 {
@@ -189,7 +199,7 @@ static bool try_map(const struct libc *libc, uintptr_t at, int flags,
 
 #define TRIES 128
 
-/* First try where the kernel puts it: below the libraries, and usually near. */
+/* First where the kernel puts it: below the libraries, as a rule near. */
 static bool map_stubs(const struct libc *libc, struct stubs *stubs)
 {
 	size_t step = hook_arch_reach / TRIES;
@@ -209,8 +219,7 @@ static bool map_stubs(const struct libc *libc, struct stubs *stubs)
 	return false;
 }
 
-/* An address at which no mapping can begin: every function but a stub refuses it
- * as an argument. */
+/* No mapping can begin here, so every call refuses it that is not a stub. */
 static uintptr_t cookie(const struct stubs *stubs)
 {
 	return (uintptr_t)stubs->code + 1;
@@ -226,7 +235,7 @@ static bool write_stubs(const struct stubs *stubs, const struct hook *hooks,
 		slot->ours = (uintptr_t)hooks[i].ours;
 		slot->cookie = cookie(stubs);
 		slot->target = (uintptr_t)code + HOOK_STUB_TEST;
-		hook_arch_write_stub(code, slot);
+		hook_arch_write_stub(code, slot, &sites[i].place);
 	}
 	return !sys_failed(
 		sys_mprotect(stubs->code, stubs->page, PROT_READ | PROT_EXEC));
@@ -235,26 +244,55 @@ static bool write_stubs(const struct stubs *stubs, const struct hook *hooks,
 /* ------------------------------------------------------------------------ */
 /* Taking over                                                               */
 
-/* Change the protection from the lowest page of an entry to the highest: this
- * splits few mappings of libc and needs few calls. The pages stay executable,
- * since other threads may be running on them. */
-static bool protect(const struct libc *libc, const struct stubs *stubs,
-		    const struct hook *hooks, size_t count, int prot)
+/* Behind a library that exports the same name our symbol is not ours: a jump
+ * from libc to libc would never end. */
+static bool in_libc(const struct libc *libc, void (*function)(void))
+{
+	uintptr_t at = (uintptr_t)function;
+
+	return at >= libc->start && at < libc->end;
+}
+
+static const char *choose(const struct libc *libc, const struct stubs *stubs,
+			  const struct hook *hook, struct site *site)
+{
+	size_t size = 0;
+
+	*site = (struct site){ libc_function(libc, hook->symbol, &size),
+			       { 0, 0 },
+			       NULL };
+	if (!site->entry)
+		return "not found in libc";
+	if (in_libc(libc, hook->ours))
+		return "ours is libc's own";
+	return hook_arch_refuse(site->entry, size, hook->words, stubs->alone,
+				&site->place);
+}
+
+static void choose_all(const struct libc *libc, const struct stubs *stubs,
+		       const struct hook *hooks, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		sites[i].refused = choose(libc, stubs, &hooks[i], &sites[i]);
+}
+
+/* From the lowest page of an entry to the highest: few mappings of libc get
+ * split, and few calls do it. Executable throughout, as others may be on it. */
+static bool protect(const struct stubs *stubs, size_t count, int prot)
 {
 	uintptr_t low = UINTPTR_MAX, high = 0;
 
 	for (size_t i = 0; i < count; i++) {
-		size_t size;
-		uintptr_t at =
-			(uintptr_t)libc_function(libc, hooks[i].symbol, &size);
+		uintptr_t at = (uintptr_t)sites[i].entry;
+		uintptr_t end = at + sites[i].place.offset + sizeof(uint64_t);
 
 		low = at && at < low ? at : low;
-		high = at > high ? at : high;
+		high = at && end > high ? end : high;
 	}
 	if (high == 0)
 		return true;
 	low = low / stubs->page * stubs->page;
-	high = high / stubs->page * stubs->page + stubs->page;
+	high = (high + stubs->page - 1) / stubs->page * stubs->page;
 	return !sys_failed(
 		sys_mprotect((void *)low, high - low, prot | PROT_EXEC));
 }
@@ -272,38 +310,22 @@ static bool answers(uint8_t *entry, uintptr_t question)
 	return ok;
 }
 
-/* When a library in front of this one exports the same name, the symbol may be
- * libc's function: a jump from libc to libc would never end. */
-static bool in_libc(const struct libc *libc, void (*function)(void))
+static const char *take(const struct stubs *stubs, const struct hook *hook,
+			size_t index)
 {
-	uintptr_t at = (uintptr_t)function;
-
-	return at >= libc->start && at < libc->end;
-}
-
-static const char *take(const struct libc *libc, const struct stubs *stubs,
-			const struct hook *hook, size_t index)
-{
-	size_t size = 0, offset = 0;
-	uint8_t *entry = libc_function(libc, hook->symbol, &size);
+	const struct site *site = &sites[index];
+	uint8_t *place = site->entry + site->place.offset;
 	struct hook_slot *slot = &stubs->slots[index];
 	uint64_t before;
-	const char *refused;
 
-	if (!entry)
-		return "not found in libc";
-	if (in_libc(libc, hook->ours))
-		return "ours is libc's own";
-	refused = hook_arch_refuse(entry, size, stubs->alone, &offset);
-	if (refused)
-		return refused;
-	entry += offset;
-	before = hook_arch_load(entry);
-	hook_arch_store(entry,
-			hook_arch_jump(entry,
+	if (site->refused)
+		return site->refused;
+	before = hook_arch_load(place);
+	hook_arch_store(place,
+			hook_arch_jump(place,
 				       stubs->code + index * HOOK_STUB_SIZE));
-	if (hook->test && !answers(entry - offset, slot->cookie)) {
-		hook_arch_store(entry, before);
+	if (hook->test && !answers(site->entry, slot->cookie)) {
+		hook_arch_store(place, before);
 		return "the test call did not arrive";
 	}
 	__atomic_store_n(&slot->target, slot->ours, __ATOMIC_RELEASE);
@@ -331,8 +353,7 @@ static void skip_all(struct hook *hooks, size_t count, const char *why_not)
 	hook_skip(why_not);
 }
 
-static const char *try_to_take(const struct libc *libc,
-			       const struct stubs *stubs,
+static const char *try_to_take(const struct stubs *stubs,
 			       const struct hook *hook, size_t index)
 {
 	if (hook->why_not)
@@ -341,18 +362,18 @@ static const char *try_to_take(const struct libc *libc,
 		return "not without the others";
 	if (hook->apart && !stubs->alone)
 		return "other threads are running already";
-	return take(libc, stubs, hook, index);
+	return take(stubs, hook, index);
 }
 
-static void take_all(const struct libc *libc, const struct stubs *stubs,
-		     struct hook *hooks, size_t count)
+static void take_all(const struct stubs *stubs, struct hook *hooks,
+		     size_t count)
 {
 	hook_skip("");
 	result.libc = result.apart = true;
 	for (size_t i = 0; i < count; i++) {
 		struct hook *hook = &hooks[i];
 
-		hook->why_not = try_to_take(libc, stubs, hook, i);
+		hook->why_not = try_to_take(stubs, hook, i);
 		hook->took = !hook->why_not;
 		if (hook->took)
 			continue;
@@ -373,18 +394,18 @@ void hook_install(struct hook *hooks, size_t count)
 		skip_all(hooks, count, "libc.so.6 not found");
 		return;
 	}
-	if (!map_stubs(&libc, &stubs) || count > stubs.page / HOOK_STUB_SIZE) {
+	if (count > HOOKS_MOST || !map_stubs(&libc, &stubs)) {
 		skip_all(hooks, count, "no room for stubs near libc");
 		return;
 	}
+	choose_all(&libc, &stubs, hooks, count);
 	if (!write_stubs(&stubs, hooks, count)) {
 		skip_all(hooks, count, "stubs cannot be made executable");
-	} else if (!protect(&libc, &stubs, hooks, count,
-			    PROT_READ | PROT_WRITE)) {
+	} else if (!protect(&stubs, count, PROT_READ | PROT_WRITE)) {
 		skip_all(hooks, count, "libc's code cannot be made writable");
 	} else {
-		take_all(&libc, &stubs, hooks, count);
-		protect(&libc, &stubs, hooks, count, PROT_READ);
+		take_all(&stubs, hooks, count);
+		protect(&stubs, count, PROT_READ);
 	}
 	sys_mprotect(stubs.slots, stubs.page, PROT_READ);
 }

@@ -6,17 +6,18 @@
 #include <string.h>
 
 /*
- * The jump is jmp rel32, five bytes. The wrapper of a system call is
- * mov $number,%eax (five bytes) and syscall (two), and a thread that waits in
- * the kernel returns to the byte after these. So the bytes behind the jump must
- * stay, and the aligned word that is stored repeats them.
+ * jmp rel32, five bytes. A system call's wrapper is mov $number,%eax (five
+ * bytes) and syscall (two), and a thread that waits in the kernel returns to
+ * the byte after: what lies beyond the jump must stay, and the word that is
+ * stored repeats it. Behind the first instruction the jump covers that byte and
+ * crosses a word's border: when there is no such thread.
  */
 #define JUMP_LEN 5
 #define WORD_LEN sizeof(uint64_t)
 
 const size_t hook_arch_reach = (size_t)1 << 31;
 
-/* Return the length of a ModRM byte with its SIB byte and displacement. */
+/* Bytes of a ModRM byte at `at` and of what belongs to it. */
 static size_t modrm_len(const uint8_t *at)
 {
 	unsigned mod = at[0] >> 6, rm = at[0] & 7;
@@ -31,93 +32,145 @@ static size_t modrm_len(const uint8_t *at)
 	return len + (mod == 1 ? 1 : 4);
 }
 
-/*
- * Return the length of an instruction, if it is one of those that functions of
- * libc begin with; 0 for any other, and for each jump, call or return.
- */
-static size_t instruction_len(const uint8_t *code)
+/* What an instruction writes, if not one of the registers 0 to 15. */
+enum { NOTHING = -1, MEMORY = -2 };
+enum { RSP = 4 };
+
+struct instruction {
+	size_t len; /* 0: unknown */
+	int writes;
+	size_t stack; /* bytes that it takes of the stack */
+};
+
+/* add, sub, cmp and the like of `width` bytes at `at`, by the number in ModRM. */
+static struct instruction arithmetic(const uint8_t *code, size_t at, int rm,
+				     size_t width, bool wide)
+{
+	enum { SUB = 5, CMP = 7 };
+	unsigned what = code[at] >> 3 & 7;
+	size_t len = at + modrm_len(code + at);
+	int32_t number = (int8_t)code[len];
+	struct instruction in = { len + width, what == CMP ? NOTHING : rm, 0 };
+
+	if (width == sizeof(number))
+		memcpy(&number, code + len, sizeof(number));
+	if (what == SUB && wide && rm == RSP && number > 0) {
+		in.writes = NOTHING;
+		in.stack = (size_t)number;
+	}
+	return in;
+}
+
+/* One of the instructions that functions of libc begin with, none of them a
+ * jump, call or return. */
+static struct instruction decode(const uint8_t *code)
 {
 	static const uint8_t endbr64[] = { 0xf3, 0x0f, 0x1e, 0xfa };
-	size_t at = 0;
-	bool wide;
+	unsigned rex = 0, op;
+	size_t at = 0, len;
+	int reg, rm;
 
 	if (memcmp(code, endbr64, sizeof(endbr64)) == 0)
-		return sizeof(endbr64);
+		return (struct instruction){ sizeof(endbr64), NOTHING, 0 };
 	if (code[at] == 0x64) /* %fs: */
 		at++;
-	wide = (code[at] & 0xf8) == 0x48;
 	if ((code[at] & 0xf0) == 0x40)
-		at++;
-	if ((code[at] & 0xf8) == 0x50) /* push */
-		return at + 1;
-	if ((code[at] & 0xf8) == 0xb8) /* mov $,reg */
-		return at + (wide ? 9 : 5);
-	switch (code[at]) {
+		rex = code[at++];
+	op = code[at++];
+	if ((op & 0xf8) == 0x50) /* push */
+		return (struct instruction){ at, NOTHING, 8 };
+	rm = (int)((op & 7) | (rex & 1) << 3);
+	if ((op & 0xf8) == 0xb8) /* mov $,reg */
+		return (struct instruction){ at + (rex & 8 ? 8 : 4), rm, 0 };
+	reg = (int)((code[at] >> 3 & 7) | (rex & 4) << 1);
+	rm = code[at] >> 6 == 3 ? (int)((code[at] & 7) | (rex & 1) << 3)
+				: MEMORY;
+	len = at + modrm_len(code + at);
+	switch (op) {
 	case 0x31: /* xor */
-	case 0x33:
-	case 0x63: /* movslq */
-	case 0x85: /* test */
 	case 0x89: /* mov */
-	case 0x8b:
+		return (struct instruction){ len, rm, 0 };
+	case 0x33: /* xor */
+	case 0x63: /* movslq */
+	case 0x8b: /* mov */
 	case 0x8d: /* lea */
-		return at + 1 + modrm_len(code + at + 1);
+		return (struct instruction){ len, reg, 0 };
 	case 0x83: /* sub, cmp, and … $imm8 */
-		return at + 1 + modrm_len(code + at + 1) + 1;
+		return arithmetic(code, at, rm, 1, rex & 8);
 	case 0x81: /* the same, $imm32 */
-		return at + 1 + modrm_len(code + at + 1) + 4;
-	case 0xf7: /* test $imm32; others have no immediate operand */
-		if ((code[at + 1] & 0x38) != 0)
-			return 0;
-		return at + 1 + modrm_len(code + at + 1) + 4;
+		return arithmetic(code, at, rm, 4, rex & 8);
+	case 0x85: /* test */
+		return (struct instruction){ len, NOTHING, 0 };
+	case 0xf7: /* test $imm32, and others without a number */
+		if ((code[at] & 0x38) == 0)
+			return (struct instruction){ len + 4, NOTHING, 0 };
 	}
-	return 0;
+	return (struct instruction){ 0, NOTHING, 0 };
 }
 
-static bool covered(ptrdiff_t target)
+/* Whether a function of `words` arguments neither reads this register nor
+ * restores it. */
+static bool is_free(int reg, size_t words)
 {
-	return target > 0 && target < JUMP_LEN;
+	static const int arguments[] = { 7, 6, 2, 1, 8, 9 };
+
+	for (size_t i = 0; i < sizeof(arguments) / sizeof(arguments[0]); i++)
+		if (reg == arguments[i])
+			return i >= words;
+	return reg == NOTHING || reg == 0 || reg == 10 || reg == 11;
+}
+
+static bool covered(ptrdiff_t target, size_t offset)
+{
+	return target > 0 && target < (ptrdiff_t)(offset + JUMP_LEN);
 }
 
 /*
- * Return whether any bytes of the function, read as a jump, lead into the bytes
- * that are replaced. It takes other bytes for jumps, but never misses one.
+ * Whether anything in the function that can be read as a jump, at any byte,
+ * leads into what is replaced, or to a jump behind the first instruction. Never
+ * misses one.
  */
-static bool jumps_back(const uint8_t *entry, size_t size)
+static bool jumps_back(const uint8_t *entry, size_t size, size_t offset)
 {
-	for (size_t i = JUMP_LEN; i < size; i++) {
+	for (size_t i = offset + JUMP_LEN; i < size; i++) {
 		ptrdiff_t next = (ptrdiff_t)i;
 		bool shorter = entry[i] == 0xeb || (entry[i] & 0xf0) == 0x70;
 		int32_t rel;
 
 		if (shorter && i + 2 <= size &&
-		    covered(next + 2 + (int8_t)entry[i + 1]))
+		    covered(next + 2 + (int8_t)entry[i + 1], offset))
 			return true;
 		if (i + 5 > size ||
 		    (entry[i] != 0xe9 && (entry[i] & 0xf0) != 0x80))
 			continue;
 		memcpy(&rel, entry + i + 1, sizeof(rel));
-		if (covered(next + 5 + rel))
+		if (covered(next + 5 + rel, offset))
 			return true;
 	}
 	return false;
 }
 
-static bool is_patched(const uint8_t *entry)
+/* A jump to anywhere, as no function of ours has it behind the first
+ * instruction; or a breakpoint. */
+static bool is_patch(const uint8_t *code)
 {
-	return entry[0] == 0xe9 || entry[0] == 0xeb || entry[0] == 0xcc ||
-	       (entry[0] == 0xff && entry[1] == 0x25);
+	return code[0] == 0xe9 || code[0] == 0xcc ||
+	       (code[0] == 0xff && code[1] == 0x25);
 }
 
-const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
-			     size_t *offset)
+const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
+			     bool alone, struct hook_place *place)
 {
-	*offset = 0;
+	struct instruction first = decode(entry);
+
+	*place = (struct hook_place){ 0, 0 };
 	if ((uintptr_t)entry % WORD_LEN != 0 || size < 2 * WORD_LEN)
 		return "not aligned, or too short";
-	if (is_patched(entry))
+	if (is_patch(entry) || entry[0] == 0xeb ||
+	    (first.len && is_patch(entry + first.len)))
 		return "already patched by someone else";
 	for (size_t at = 0; at < JUMP_LEN;) {
-		size_t len = instruction_len(entry + at);
+		size_t len = decode(entry + at).len;
 
 		if (len == 0)
 			return "unknown instructions";
@@ -125,10 +178,15 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, bool alone,
 			return "other threads are running already";
 		at += len;
 	}
-	return jumps_back(entry, size) ? "jumps back to its start" : NULL;
+	if (jumps_back(entry, size, 0))
+		return "jumps back to its start";
+	if (alone && is_free(first.writes, words) &&
+	    first.len + WORD_LEN <= size && !jumps_back(entry, size, first.len))
+		*place = (struct hook_place){ first.len, first.stack };
+	return NULL;
 }
 
-/* Write an instruction with the address of a word, as a distance from its end. */
+/* jmp *word, cmp word,%rdi and the like: all take a distance from their end. */
 static uint8_t *with_word(uint8_t *code, const char *opcode, size_t len,
 			  const uintptr_t *word)
 {
@@ -141,13 +199,20 @@ static uint8_t *with_word(uint8_t *code, const char *opcode, size_t len,
 	return code + sizeof(rel);
 }
 
-void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot)
+void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot,
+			  const struct hook_place *place)
 {
+	/* lea 0(%rsp),%rsp, which leaves the flags alone */
+	static const uint8_t give_back[] = { 0x48, 0x8d, 0xa4, 0x24 };
 	/* jne over the next two; mov %rdi,%rax; ret */
 	static const uint8_t answer[] = { 0x75, 4, 0x48, 0x89, 0xf8, 0xc3 };
 	uint8_t *test = code + HOOK_STUB_TEST;
+	uint32_t stack = (uint32_t)place->stack;
 
-	with_word(code, "\xff\x25", 2, &slot->target);
+	memcpy(code, give_back, sizeof(give_back));
+	memcpy(code + sizeof(give_back), &stack, sizeof(stack));
+	with_word(code + sizeof(give_back) + sizeof(stack), "\xff\x25", 2,
+		  &slot->target);
 	test = with_word(test, "\x48\x3b\x3d", 3, &slot->cookie);
 	memcpy(test, answer, sizeof(answer));
 	with_word(test + sizeof(answer), "\xff\x25", 2, &slot->ours);
@@ -168,11 +233,16 @@ uint64_t hook_arch_jump(const uint8_t *place, const uint8_t *code)
 
 uint64_t hook_arch_load(const uint8_t *place)
 {
-	return __atomic_load_n((const uint64_t *)(const void *)place,
-			       __ATOMIC_RELAXED);
+	uint64_t word;
+
+	memcpy(&word, place, WORD_LEN);
+	return word;
 }
 
+/* One instruction, also where the place is not aligned: a signal handler of the
+ * only thread sees the whole jump or nothing of it. */
 void hook_arch_store(uint8_t *place, uint64_t word)
 {
-	__atomic_store_n((uint64_t *)(void *)place, word, __ATOMIC_SEQ_CST);
+	__asm__ volatile("movq %0, (%1)" : : "r"(word), "r"(place) : "memory");
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 }
