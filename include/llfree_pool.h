@@ -46,7 +46,7 @@ typedef enum {
 	LLFREE_POOL_ERR_CHECKSUM, /* the superblock is damaged */
 	LLFREE_POOL_ERR_GEOMETRY, /* other sizes of frames or trees */
 	LLFREE_POOL_ERR_METADATA, /* the allocator's metadata are damaged */
-	LLFREE_POOL_ERR_IN_USE, /* someone has it open */
+	LLFREE_POOL_ERR_IN_USE, /* a process has it open */
 	LLFREE_POOL_ERR_EXISTS, /* create: there is something already */
 	LLFREE_POOL_ERR_NO_SPACE, /* create: disk, quota or limit is too small */
 	LLFREE_POOL_ERR_SYSTEM, /* errno has what the system said */
@@ -59,7 +59,7 @@ typedef enum {
 	LLFREE_POOL_RECOVERED, /* it was not */
 } llfree_pool_found_t;
 
-/* For llfree_pool_create: what is there may go, unless someone has it open. */
+/* For llfree_pool_create: what is there may go, unless a process has it open. */
 #define LLFREE_POOL_OVERWRITE 1u
 /* For llfree_pool_open: look at it, change nothing. */
 #define LLFREE_POOL_READ_ONLY 2u

@@ -106,7 +106,7 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
 	place->offset = instruction(entry) == BTI_C ? 4 : 0;
 	word = instruction(entry + place->offset);
 	if (is_patched(word) || is_patched(instruction(entry + 4)))
-		return "already patched by someone else";
+		return "already patched by another library";
 	if (word == PACIASP || word == PACIBSP)
 		return "signs its return address";
 	if (word != NOP && !alone)

@@ -359,7 +359,7 @@ static const char *try_to_take(const struct stubs *stubs,
 	if (hook->why_not)
 		return hook->why_not;
 	if (hook->needs_all && !result.libc)
-		return "not without the others";
+		return "not without the other entries";
 	if (hook->apart && !stubs->alone)
 		return "other threads are running already";
 	return take(stubs, hook, index);

@@ -168,7 +168,7 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
 		return "not aligned, or too short";
 	if (is_patch(entry) || entry[0] == 0xeb ||
 	    (first.len && is_patch(entry + first.len)))
-		return "already patched by someone else";
+		return "already patched by another library";
 	for (size_t at = 0; at < JUMP_LEN;) {
 		size_t len = decode(entry + at).len;
 

@@ -189,14 +189,14 @@ static void second_time_refused(void **state)
 	for (size_t i = 0; i < 6; i++)
 		assert_false(again[i].took);
 	assert_string_equal(again[0].why_not,
-			    "already patched by someone else");
+			    "already patched by another library");
 	assert_string_equal(again[1].why_not, "not found in libc");
 	assert_string_equal(again[2].why_not, "not found in libc");
 	assert_string_equal(again[3].why_not, "not found in libc");
 	assert_string_equal(again[4].why_not, "ours is libc's own");
-	assert_string_equal(again[5].why_not, "not without the others");
+	assert_string_equal(again[5].why_not, "not without the other entries");
 	assert_non_null(strstr(hook_result()->why_not,
-			       "munmap: already patched by someone else; "
+			       "munmap: already patched by another library; "
 			       "nosuchfunction: not found in libc"));
 	free(malloc(64 << 20));
 }

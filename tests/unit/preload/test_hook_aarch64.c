@@ -102,7 +102,7 @@ static void first_instruction_goes(void **state)
 
 static void refused_beginnings(void **state)
 {
-	static const char patched[] = "already patched by someone else";
+	static const char patched[] = "already patched by another library";
 	struct code branch = { { 0x14000010, SVC, NOP, NOP } };
 	struct code far_branch = { { 0x58000050, 0xd61f0200, NOP, NOP } };
 	struct code stop = { { 0xd4200000, SVC, NOP, NOP } };

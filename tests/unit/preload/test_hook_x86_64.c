@@ -177,7 +177,7 @@ static void refuse(const char *bytes, size_t len, const char *why)
 
 static void refused_beginnings(void **state)
 {
-	static const char patched[] = "already patched by someone else";
+	static const char patched[] = "already patched by another library";
 	static const char unknown[] = "unknown instructions";
 
 	(void)state;
