@@ -111,7 +111,8 @@ object() { # SOURCE
 }
 
 build_library() {
-	build_objects preload_sources libllfree_preload_la_SOURCES || return
+	build_objects preload_sources libllfree_preload_la_SOURCES &&
+		object "preload/calls/$(uname -m).c" || return
 	# shellcheck disable=SC2086 # several words each
 	$CC -shared $objects -o "$tmp/build/.libs/libllfree-preload.so" \
 		-Wl,-z,now -Wl,-z,initfirst -Wl,-Bsymbolic-functions \
