@@ -53,10 +53,15 @@ static bool jumps_back(const uint8_t *entry, size_t size, size_t offset)
 	return false;
 }
 
+static bool is_breakpoint(uint32_t word)
+{
+	return (word & 0xffe0001f) == 0xd4200000; /* brk */
+}
+
 static bool is_patched(uint32_t word)
 {
-	return (word & 0xfc000000) == 0x14000000 || /* b */
-	       (word & 0xffe0001f) == 0xd4200000 || /* brk */
+	return is_breakpoint(word) ||
+	       (word & 0xfc000000) == 0x14000000 || /* b */
 	       (word & 0xff00001f) == 0x58000010 || /* ldr x16, … */
 	       (word & 0xff00001f) == 0x58000011; /* ldr x17, … */
 }
@@ -118,6 +123,13 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
 	    (stack || is_harmless(word, words)) && !jumps_back(entry, size, 4))
 		*place = (struct hook_place){ 4, stack };
 	return NULL;
+}
+
+bool hook_arch_holds(const uint8_t *entry, const uint8_t *code, size_t offset)
+{
+	return (instruction(entry) == instruction(code) ||
+		is_breakpoint(instruction(entry))) &&
+	       memcmp(entry + 4, code + 4, offset) == 0;
 }
 
 /* ldr `reg`, word */

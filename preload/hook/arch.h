@@ -56,6 +56,13 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
 void hook_arch_write_stub(uint8_t *code, const struct hook_slot *slot,
 			  const struct hook_place *place);
 
+/* Bytes of a function up to the jump and with the word that holds it, at most. */
+#define HOOK_CODE_MOST 24
+
+/* Whether a function with a jump at `offset` is as it was, when `code` was
+ * copied from it, but for a breakpoint on the entry. */
+bool hook_arch_holds(const uint8_t *entry, const uint8_t *code, size_t offset);
+
 /* The word that holds the place, with the jump to `code` in it. */
 uint64_t hook_arch_jump(const uint8_t *place, const uint8_t *code);
 /* That word as it is now; one store of it, which is atomic for other threads

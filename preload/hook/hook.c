@@ -14,11 +14,6 @@
 
 static struct hook_result result;
 
-const struct hook_result *hook_result(void)
-{
-	return &result;
-}
-
 /* ------------------------------------------------------------------------ */
 /* libc's own symbols                                                        */
 
@@ -149,15 +144,19 @@ static uint8_t *libc_function(const struct libc *libc, const char *name,
 /* ------------------------------------------------------------------------ */
 /* The stubs: a page of code, and after it a page of slots                    */
 
-/* Where an entry is to be taken. */
+/* Where an entry is taken, and its code since then. */
 struct site {
 	uint8_t *entry;
 	struct hook_place place;
 	const char *refused;
+	bool took;
+	uint8_t code[HOOK_CODE_MOST];
 };
 
 #define HOOKS_MOST 16
 static struct site sites[HOOKS_MOST];
+static struct hook *installed; /* one for each site, until none is wanted */
+static size_t installed_count;
 
 struct stubs {
 	uint8_t *code;
@@ -258,9 +257,8 @@ static const char *choose(const struct libc *libc, const struct stubs *stubs,
 {
 	size_t size = 0;
 
-	*site = (struct site){ libc_function(libc, hook->symbol, &size),
-			       { 0, 0 },
-			       NULL };
+	memset(site, 0, sizeof(*site));
+	site->entry = libc_function(libc, hook->symbol, &size);
 	if (!site->entry)
 		return "not found in libc";
 	if (in_libc(libc, hook->ours))
@@ -313,7 +311,7 @@ static bool answers(uint8_t *entry, uintptr_t question)
 static const char *take(const struct stubs *stubs, const struct hook *hook,
 			size_t index)
 {
-	const struct site *site = &sites[index];
+	struct site *site = &sites[index];
 	uint8_t *place = site->entry + site->place.offset;
 	struct hook_slot *slot = &stubs->slots[index];
 	uint64_t before;
@@ -328,6 +326,8 @@ static const char *take(const struct stubs *stubs, const struct hook *hook,
 		hook_arch_store(place, before);
 		return "the test call did not arrive";
 	}
+	memcpy(site->code, site->entry, site->place.offset + sizeof(before));
+	site->took = true;
 	__atomic_store_n(&slot->target, slot->ours, __ATOMIC_RELEASE);
 	return NULL;
 }
@@ -342,6 +342,7 @@ static void append(const char *text)
 
 void hook_skip(const char *why_not)
 {
+	installed_count = 0;
 	memset(&result, 0, sizeof(result));
 	append(why_not);
 }
@@ -365,24 +366,46 @@ static const char *try_to_take(const struct stubs *stubs,
 	return take(stubs, hook, index);
 }
 
+static void not_taken(struct hook *hook, const char *why_not)
+{
+	hook->took = false;
+	hook->why_not = why_not;
+	append(result.why_not[0] ? "; " : "");
+	append(hook->symbol);
+	append(": ");
+	append(why_not);
+	*(hook->apart ? &result.apart : &result.libc) = false;
+}
+
 static void take_all(const struct stubs *stubs, struct hook *hooks,
 		     size_t count)
 {
 	hook_skip("");
 	result.libc = result.apart = true;
 	for (size_t i = 0; i < count; i++) {
-		struct hook *hook = &hooks[i];
+		const char *why_not = try_to_take(stubs, &hooks[i], i);
 
-		hook->why_not = try_to_take(stubs, hook, i);
-		hook->took = !hook->why_not;
-		if (hook->took)
-			continue;
-		append(result.why_not[0] ? "; " : "");
-		append(hook->symbol);
-		append(": ");
-		append(hook->why_not);
-		*(hook->apart ? &result.apart : &result.libc) = false;
+		hooks[i].took = !why_not;
+		if (why_not)
+			not_taken(&hooks[i], why_not);
 	}
+	installed = hooks;
+	installed_count = count;
+}
+
+/* Reports may come at once; one of them says it first. */
+const struct hook_result *hook_result(void)
+{
+	for (size_t i = 0; i < installed_count; i++) {
+		struct site *site = &sites[i];
+
+		if (site->took &&
+		    !hook_arch_holds(site->entry, site->code,
+				     site->place.offset) &&
+		    __atomic_exchange_n(&site->took, false, __ATOMIC_RELAXED))
+			not_taken(&installed[i], "overwritten since");
+	}
+	return &result;
 }
 
 void hook_install(struct hook *hooks, size_t count)

@@ -53,5 +53,7 @@ void hook_install(struct hook *hooks, size_t count);
 /* Records that hooks are not wanted, and why, for the report. */
 void hook_skip(const char *why_not);
 
-/* What hook_install or hook_skip did; all zero before. */
+/* What hook_install or hook_skip did; all zero before. An entry that another
+ * library has overwritten since then (one that patches libc's code as well)
+ * counts as not taken from now on. */
 const struct hook_result *hook_result(void);

@@ -14,6 +14,7 @@
  */
 #define JUMP_LEN 5
 #define WORD_LEN sizeof(uint64_t)
+#define BREAKPOINT 0xcc
 
 const size_t hook_arch_reach = (size_t)1 << 31;
 
@@ -154,7 +155,7 @@ static bool jumps_back(const uint8_t *entry, size_t size, size_t offset)
  * instruction; or a breakpoint. */
 static bool is_patch(const uint8_t *code)
 {
-	return code[0] == 0xe9 || code[0] == 0xcc ||
+	return code[0] == 0xe9 || code[0] == BREAKPOINT ||
 	       (code[0] == 0xff && code[1] == 0x25);
 }
 
@@ -184,6 +185,12 @@ const char *hook_arch_refuse(const uint8_t *entry, size_t size, size_t words,
 	    first.len + WORD_LEN <= size && !jumps_back(entry, size, first.len))
 		*place = (struct hook_place){ first.len, first.stack };
 	return NULL;
+}
+
+bool hook_arch_holds(const uint8_t *entry, const uint8_t *code, size_t offset)
+{
+	return (entry[0] == code[0] || entry[0] == BREAKPOINT) &&
+	       memcmp(entry + 1, code + 1, offset + JUMP_LEN - 1) == 0;
 }
 
 /* jmp *word, cmp word,%rdi and the like: all take a distance from their end. */

@@ -131,8 +131,9 @@ else
 	tap_skip "ways to exit" "no compiler"
 fi
 
-# Another library has patched mmap before us.
-cat >"$tmp/before.c" <<'EOT'
+# Another library patches mmap, before us or after.
+cat >"$tmp/patch.c" <<'EOT'
+#define _GNU_SOURCE
 #include <stdint.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -159,18 +160,23 @@ __attribute__((constructor)) static void patch(void)
 	*(uintptr_t *)(code + 6) = target;
 }
 EOT
-if [ "$(uname -m)" != x86_64 ]; then
-	tap_skip "already patched" "the test is for x86-64"
-elif $CC -O1 -shared -fPIC -Wl,-z,initfirst -o "$tmp/before.so" "$tmp/before.c" \
-	2>"$tmp/err"; then
-	LD_PRELOAD=$preload:$tmp/before.so LLFREE_STATS_FILE=$tmp/patched \
+build_patch() { # FILE [ARGUMENT]
+	$CC -O1 -shared -fPIC -o "$tmp/$1" "$tmp/patch.c" ${2:+"$2"} 2>"$tmp/err"
+}
+patched() { # LIBRARY WHY
+	LD_PRELOAD=$preload:$tmp/$1 LLFREE_STATS_FILE=$tmp/$1.report \
 		awk "$double" >"$tmp/out"
-	tap_ok "patched by another: works" grep -qx 67108864 "$tmp/out"
-	tap_ok "patched by another: left alone, and said" \
-		grep -q '"libc": false.*"why_not": "mmap: already patched' \
-		"$tmp/patched"
+	tap_ok "patched by $1: works" grep -qx 67108864 "$tmp/out"
+	tap_ok "patched by $1: said" \
+		grep -q '"libc": false.*"why_not": "mmap: '"$2" "$tmp/$1.report"
+}
+if [ "$(uname -m)" != x86_64 ]; then
+	tap_skip "patched by another library" "the test is for x86-64"
+elif build_patch before.so -Wl,-z,initfirst && build_patch after.so; then
+	patched before.so "already patched"
+	patched after.so "overwritten since"
 else
-	tap_skip "already patched" "no compiler"
+	tap_skip "patched by another library" "no compiler"
 fi
 
 # Threads that run before us.

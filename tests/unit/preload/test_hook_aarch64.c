@@ -151,6 +151,25 @@ static void jumps_behind_the_first(void **state)
 	assert_int_equal(place.offset, 0);
 }
 
+static void overwritten(void **state)
+{
+	struct code ours = { { MOV_X8, 0x14000010, SVC, NOP } }, now = ours;
+	const uint8_t *entry = (const uint8_t *)now.words;
+	const uint8_t *code = (const uint8_t *)ours.words;
+
+	(void)state;
+	assert_true(hook_arch_holds(entry, code, 4));
+	now.words[0] = 0xd4200000;
+	assert_true(hook_arch_holds(entry, code, 4));
+	now.words[0] = 0x14000010;
+	assert_false(hook_arch_holds(entry, code, 4));
+	now = ours;
+	now.words[2] = NOP;
+	assert_true(hook_arch_holds(entry, code, 4));
+	now.words[1] = SVC;
+	assert_false(hook_arch_holds(entry, code, 4));
+}
+
 /* The stub gives back what the instruction before the jump took. */
 static void stub(void **state)
 {
@@ -189,6 +208,7 @@ int main(void)
 		cmocka_unit_test(refused_beginnings),
 		cmocka_unit_test(jumps_into_what_is_replaced),
 		cmocka_unit_test(jumps_behind_the_first),
+		cmocka_unit_test(overwritten),
 		cmocka_unit_test(stub),
 		cmocka_unit_test(jump),
 	};

@@ -256,6 +256,27 @@ static void jump_keeps_what_follows(void **state)
 			    11);
 }
 
+static void overwritten(void **state)
+{
+	/* mov $11,%eax; jmp */
+	struct code ours = code_of("\xb8\x0b\0\0\0\xe9\0\x01\0\0", 10);
+	struct code now = ours;
+
+	(void)state;
+	assert_true(hook_arch_holds(now.bytes, ours.bytes, 5));
+	now.bytes[0] = 0xcc;
+	assert_true(hook_arch_holds(now.bytes, ours.bytes, 5));
+	now.bytes[0] = 0xe9;
+	assert_false(hook_arch_holds(now.bytes, ours.bytes, 5));
+	for (size_t i = 1; i <= 10; i++) {
+		now = ours;
+		now.bytes[i]++;
+		/* What is behind the jump is not used any more. */
+		assert_int_equal(hook_arch_holds(now.bytes, ours.bytes, 5),
+				 i == 10);
+	}
+}
+
 /* The stub gives back what the instruction before the jump took. */
 static void stub(void **state)
 {
@@ -281,6 +302,7 @@ int main(void)
 		cmocka_unit_test(jumps_into_what_is_replaced),
 		cmocka_unit_test(alignment),
 		cmocka_unit_test(jump_keeps_what_follows),
+		cmocka_unit_test(overwritten),
 		cmocka_unit_test(stub),
 	};
 	return cmocka_run_group_tests(tests, NULL, NULL);
