@@ -155,10 +155,13 @@ static void forked_amidst(void)
 	while (interrupted < 100) {
 		void *p = try_map(MIB / 4);
 
+		/* Used memory takes time to free, and to serve again. */
+		if (p != MAP_FAILED && interrupted & 1)
+			memset(p, 'i', MIB / 4);
 		if (p != MAP_FAILED)
 			munmap(p, MIB / 4);
 		if (is_child) {
-			p = try_map(MIB);
+			p = try_map(page_size());
 			_exit(p == MAP_FAILED);
 		}
 	}
