@@ -65,7 +65,7 @@ bool hook_arch_holds(const uint8_t *entry, const uint8_t *code, size_t offset);
 
 /* The word that holds the place, with the jump to `code` in it. */
 uint64_t hook_arch_jump(const uint8_t *place, const uint8_t *code);
-/* That word as it is now; one store of it, which is atomic for other threads
- * where the place is aligned: at any offset but that behind an instruction. */
+/* That word as it is now; one store of it. Other threads see all of it or
+ * nothing if the place is aligned, as an entry is. */
 uint64_t hook_arch_load(const uint8_t *place);
 void hook_arch_store(uint8_t *place, uint64_t word);

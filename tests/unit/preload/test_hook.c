@@ -50,10 +50,17 @@ static void never(void)
 enum { MUNMAP, MADVISE, MMAP, HOOKS };
 
 static struct hook hooks[] = {
-	{ .symbol = "munmap", .ours = OURS(our_munmap), .test = true },
-	{ .symbol = "madvise", .ours = OURS(our_madvise), .test = true },
+	{ .symbol = "munmap",
+	  .ours = OURS(our_munmap),
+	  .words = 2,
+	  .test = true },
+	{ .symbol = "madvise",
+	  .ours = OURS(our_madvise),
+	  .words = 3,
+	  .test = true },
 	{ .symbol = "mmap",
 	  .ours = OURS(our_mmap),
+	  .words = 6,
 	  .test = true,
 	  .needs_all = true },
 };
