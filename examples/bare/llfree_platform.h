@@ -22,6 +22,9 @@ void *memset(void *to, int value, size_t bytes);
 				    __ATOMIC_ACQUIRE)
 #define atom_add(p, n) ((void)__atomic_fetch_add((p), (n), __ATOMIC_RELAXED))
 
+/* For the stress: replace the word at p, and return what was there. */
+#define atom_swap(p, v) __atomic_exchange_n((p), (v), __ATOMIC_ACQ_REL)
+
 extern uint64_t llfree_retries;
 
 static inline void atom_retry(void)

@@ -96,6 +96,7 @@ void print_number(const char *text, uint64_t number)
 	do
 		*--first = (char)('0' + number % 10);
 	while (number /= 10);
+	print("# ");
 	print(text);
 	print(first);
 	print("\n");
@@ -106,6 +107,12 @@ _Noreturn void machine_exit(bool success)
 	outb(EXIT, success ? EXIT_SUCCESS : EXIT_FAILURE);
 	for (;;)
 		asm volatile("cli; hlt");
+}
+
+_Noreturn void fail(const char *what, uint64_t number)
+{
+	print_number(what, number);
+	machine_exit(false);
 }
 
 /* ------------------------------------------------------------------------ */
@@ -181,7 +188,7 @@ void start_cpus(unsigned cpus)
 		asm volatile("pause");
 }
 
-void barrier(unsigned cpus)
+void barrier_wait(unsigned cpus)
 {
 	static uint32_t arrived, turns;
 	uint32_t turn = atom_load_acquire(&turns);

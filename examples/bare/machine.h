@@ -11,8 +11,6 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define MOST_CPUS 64 /* as in entry.S */
-
 struct start_info;
 
 /* A part of physical memory, [start, end) in bytes. */
@@ -25,12 +23,15 @@ struct span {
 _Noreturn void first_cpu(const struct start_info *info);
 _Noreturn void other_cpu(unsigned cpu);
 
-/* Print a text, and a text with a number behind it on a line. */
+/* Print a text; print it as a comment of TAP, with a number behind it. */
 void print(const char *text);
 void print_number(const char *text, uint64_t number);
 
 /* End the machine; the status that QEMU exits with tells which. */
 _Noreturn void machine_exit(bool success);
+
+/* Print what went wrong and end the machine. */
+_Noreturn void fail(const char *what, uint64_t number);
 
 /* Return the number behind "NAME=" on the command line, or `otherwise`. */
 uint64_t parameter(const struct start_info *info, const char *name,
@@ -46,4 +47,4 @@ struct span kernel_image(void);
 void start_cpus(unsigned cpus);
 
 /* Wait until `cpus` processors are here. */
-void barrier(unsigned cpus);
+void barrier_wait(unsigned cpus);
