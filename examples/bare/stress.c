@@ -16,6 +16,12 @@ static uint64_t below(struct worker *w, uint64_t bound)
 	return (w->random >> 16) % bound;
 }
 
+static _Noreturn void fail(const char *what, uint64_t number)
+{
+	print_number(what, number);
+	llfree_panic("the stress found an error");
+}
+
 static void must_be(const char *what, uint64_t found, uint64_t expected)
 {
 	if (found == expected)

@@ -58,6 +58,5 @@ void barrier_wait(unsigned cpus);
 /* Supplied by the kernel: return the address of a frame. */
 uint64_t *frame_contents(uint64_t frame);
 
-/* Supplied by the kernel: print a line; print one and stop. */
+/* Supplied by the kernel: print a line with a number at its end. */
 void print_number(const char *text, uint64_t number);
-_Noreturn void fail(const char *what, uint64_t number);

@@ -31,7 +31,7 @@ logged() { # LOG COMMAND...
 }
 
 mkdir -p "$results"
-for name in bare; do
+for name in bare module; do
 	chosen "$name" "$@" || continue
 	case $name in
 	bare) folder=$srcdir/examples/bare ;;

@@ -1,0 +1,6 @@
+/* SPDX-License-Identifier: MIT */
+/* SPDX-FileCopyrightText: the llfree-preload contributors */
+
+#pragma once
+
+#include <linux/stddef.h>
