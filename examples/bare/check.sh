@@ -53,7 +53,8 @@ found() { # TEXT PARAMETER...
 		grep -qF "$text" "$tmp/console"
 }
 
-tap_ok "builds" sh "$srcdir/examples/bare/build.sh" "$srcdir" "$tmp/kernel"
+tap_ok "builds" sh "$srcdir/examples/bare/build.sh" "$srcdir" "$tmp/kernel" \
+	kernel.c stress.c
 for cpus in 1 4 8; do
 	tap_ok "stress on $cpus processors" stress $cpus pc
 	sed '/^# done/d' "$tmp/console"

@@ -37,10 +37,25 @@ static inline uint64_t atom_retries(void)
 	return atom_load(&llfree_retries);
 }
 
+/* Write back the cache lines of this memory, and wait until they are. */
+static inline void persist(const void *address, size_t bytes)
+{
+	const char *line = (const char *)((uintptr_t)address & ~63ul);
+
+	for (; line < (const char *)address + bytes; line += 64)
+		asm volatile("clwb %0" : : "m"(*line) : "memory");
+	asm volatile("sfence" : : : "memory");
+}
+
+/* Only where the metadata lie in persistent memory. */
 static inline void llfree_persist(const void *address, size_t bytes)
 {
+#ifdef PERSISTENT
+	persist(address, bytes);
+#else
 	(void)address;
 	(void)bytes;
+#endif
 }
 
 void llfree_log(const char *text);

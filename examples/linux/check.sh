@@ -31,15 +31,16 @@ logged() { # LOG COMMAND...
 }
 
 mkdir -p "$results"
-for name in bare module; do
+for name in bare pool module; do
 	chosen "$name" "$@" || continue
 	case $name in
-	bare) folder=$srcdir/examples/bare ;;
-	*) folder=$srcdir/examples/linux/$name ;;
+	bare) script=$srcdir/examples/bare/check.sh ;;
+	pool) script=$srcdir/examples/bare/check-pool.sh ;;
+	*) script=$srcdir/examples/linux/$name/check.sh ;;
 	esac
 	rm -f "$results/$name.log.status"
 	echo "# $name"
-	logged "$results/$name.log" sh "$folder/check.sh" ||
+	logged "$results/$name.log" sh "$script" ||
 		failed="$failed $name"
 done
 test -z "$failed" || echo "check-linux: failed:$failed (see $results)"
