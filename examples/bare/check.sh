@@ -8,53 +8,23 @@
 #   sh examples/bare/check.sh
 #
 #   ROUNDS  steps on each processor (20000)
-#   ACCEL   how QEMU runs it (tcg,thread=multi)
 
 srcdir=${srcdir:-$(cd "$(dirname "$0")/../.." && pwd)}
 builddir=${builddir:-$PWD}
 . "$srcdir/tests/tap.sh"
-rounds=${ROUNDS:-20000}
-
-case $(uname -m) in
-x86_64) ;;
-*) tap_skip_all "a kernel for x86-64" ;;
-esac
-for tool in "${CC:-gcc}" ld qemu-system-x86_64; do
-	command -v "${tool%% *}" >"$tmp/which" ||
-		tap_skip_all "$tool is not installed"
-done
-
-# boot CPUS MACHINE PARAMETER...: what it printed is in $tmp/console, and true
-# when it ended itself with success: QEMU's status is 33 then, 35 without.
-boot() {
-	cpus=$1 machine=$2
-	shift 2
-	status=0
-	timeout 300 qemu-system-x86_64 -nodefaults -display none -no-reboot \
-		-accel "${ACCEL:-tcg,thread=multi}" -cpu max -M "$machine" \
-		-m 256 -smp "$cpus" -serial stdio \
-		-device isa-debug-exit,iobase=0xf4,iosize=4 \
-		-kernel "$tmp/kernel" -append "cpus=$cpus $*" \
-		>"$tmp/console" || status=$?
-	cat "$tmp/console"
-	echo "# QEMU's status: $status"
-	return $((status != 33))
-}
+. "$srcdir/examples/bare/qemu.sh"
 
 stress() { # CPUS MACHINE
-	boot "$1" "$2" "rounds=$rounds" && grep -qx '# done' "$tmp/console"
+	QEMU_OPTIONS="-m 256 -M $2" boot "$1" "rounds=${ROUNDS:-20000}"
 }
 
-# The kernel ends by its own check, whose message this is.
-found() { # TEXT PARAMETER...
-	text=$1
-	shift
-	! boot 2 pc rounds=1000 "$@" && test "$status" -eq 35 &&
-		grep -qF "$text" "$tmp/console"
+# The machine ends by its own check, whose message this is.
+found() { # TEXT PARAMETER
+	! QEMU_OPTIONS="-m 256" boot 2 rounds=1000 "$2" &&
+		test "$status" -eq 35 && grep -qF "$1" "$tmp/console"
 }
 
-tap_ok "builds" sh "$srcdir/examples/bare/build.sh" "$srcdir" "$tmp/kernel" \
-	kernel.c stress.c
+tap_ok "builds" build kernel.c stress.c
 for cpus in 1 4 8; do
 	tap_ok "stress on $cpus processors" stress $cpus pc
 	sed '/^# done/d' "$tmp/console"

@@ -20,21 +20,6 @@ static struct worker workers[STRESS_CPUS];
 static struct stress stress = { .allocator = (llfree_t *)handle,
 				.workers = workers };
 
-uint64_t llfree_retries;
-
-void llfree_log(const char *text)
-{
-	print(text);
-}
-
-_Noreturn void llfree_panic(const char *text)
-{
-	print("# panic: ");
-	print(text);
-	print("\n");
-	machine_exit(false);
-}
-
 uint64_t *frame_contents(uint64_t frame)
 {
 	return (uint64_t *)(frame << LLFREE_FRAME_BITS);

@@ -116,6 +116,24 @@ _Noreturn void fail(const char *what, uint64_t number)
 }
 
 /* ------------------------------------------------------------------------ */
+/* What the allocator wants                                                  */
+
+uint64_t llfree_retries;
+
+void llfree_log(const char *text)
+{
+	print(text);
+}
+
+_Noreturn void llfree_panic(const char *text)
+{
+	print("# panic: ");
+	print(text);
+	print("\n");
+	machine_exit(false);
+}
+
+/* ------------------------------------------------------------------------ */
 /* What the loader says                                                      */
 
 /* Return what follows `prefix` in `text`, or null when it does not begin so. */

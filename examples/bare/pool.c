@@ -54,21 +54,6 @@ static bool doubtful[FRAMES];
 static unsigned cpus;
 static bool forgetting;
 
-uint64_t llfree_retries;
-
-void llfree_log(const char *text)
-{
-	print(text);
-}
-
-_Noreturn void llfree_panic(const char *text)
-{
-	print("# panic: ");
-	print(text);
-	print("\n");
-	machine_exit(false);
-}
-
 /* Orders that one atomic step gets: a kill shows all of it or nothing. */
 static uint64_t order_of(uint64_t random)
 {
