@@ -31,7 +31,7 @@ logged() { # LOG COMMAND...
 }
 
 mkdir -p "$results"
-for name in bare pool module; do
+for name in bare pool module mm; do
 	chosen "$name" "$@" || continue
 	case $name in
 	bare) script=$srcdir/examples/bare/check.sh ;;

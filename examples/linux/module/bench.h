@@ -9,6 +9,8 @@
 
 #include <linux/printk.h>
 
+struct side;
+
 #define csv(table, format, ...) \
 	pr_info("llfree: csv " table "," format "\n", __VA_ARGS__)
 
@@ -19,7 +21,7 @@ int bench(void);
 int frag(void);
 
 /* Instructions of each call; where the time stamp counts instructions. */
-int instructions(void);
+int instructions(const struct side *sides, unsigned int count);
 
 /* The stress of examples/bare/, with a mistake when that is not 0. */
 int stress(unsigned int rounds, unsigned int mistake);

@@ -79,7 +79,7 @@ static int measure(const struct side *side, unsigned int order,
 	return all ? 0 : -ENOMEM;
 }
 
-int instructions(void)
+int instructions(const struct side *sides, unsigned int count)
 {
 	static const unsigned int orders[] = { 0, 9, 10 };
 	struct price call, price;
@@ -88,7 +88,7 @@ int instructions(void)
 
 	csv("instructions", "%s", "order,side,get,put,pair");
 	for (i = 0; i < ARRAY_SIZE(orders); i++)
-		for (side = 0; side < SIDES && !error; side++) {
+		for (side = 0; side < count && !error; side++) {
 			error = measure(&sides[side], orders[i], &price);
 			csv("instructions", "%u,%s,%llu,%llu,%llu", orders[i],
 			    sides[side].name, price.get - call.get,

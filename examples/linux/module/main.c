@@ -12,6 +12,7 @@
 
 #include "examples/linux/module/bench.h"
 #include "examples/linux/module/frames.h"
+#include "examples/linux/module/side.h"
 
 static char *what = "stress";
 module_param_named(do, what, charp, 0444);
@@ -36,7 +37,7 @@ static int do_it(void)
 	if (!strcmp(what, "frag"))
 		return frag();
 	if (!strcmp(what, "instructions"))
-		return instructions();
+		return instructions(sides, SIDES);
 	if (!strcmp(what, "stress"))
 		return stress(rounds, mistake);
 	return -EINVAL;

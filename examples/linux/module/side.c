@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SPDX-FileCopyrightText: the llfree-preload contributors
 
-#include <linux/gfp.h>
 #include <linux/kprobes.h>
-#include <linux/mm.h>
 #include <linux/smp.h>
 
 #include <llfree_platform.h>
@@ -46,19 +44,6 @@ static void llfree_side_free(size_t *frames, size_t *huge)
 
 /* ------------------------------------------------------------------------ */
 
-/* Without reclaim, as there is nothing to reclaim. */
-static unsigned long kernel_side_get(unsigned int order)
-{
-	struct page *page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
-
-	return page ? page_to_pfn(page) : 0;
-}
-
-static void kernel_side_put(unsigned long pfn, unsigned int order)
-{
-	__free_pages(pfn_to_page(pfn), order);
-}
-
 static u64 kernel_side_contended(void)
 {
 	u64 sum = 0;
@@ -88,7 +73,7 @@ static void kernel_side_free(size_t *frames, size_t *huge)
 const struct side sides[SIDES] = {
 	[SIDE_LLFREE] = { "llfree", llfree_side_get, llfree_side_put,
 			  atom_retries, llfree_side_free },
-	[SIDE_KERNEL] = { "kernel", kernel_side_get, kernel_side_put,
+	[SIDE_KERNEL] = { "kernel", kernel_get, kernel_put,
 			  kernel_side_contended, kernel_side_free },
 };
 

@@ -7,6 +7,8 @@
  */
 #pragma once
 
+#include <linux/gfp.h>
+#include <linux/mm.h>
 #include <linux/types.h>
 
 struct side {
@@ -18,6 +20,19 @@ struct side {
 	/* How much is free, in frames, and in whole huge frames. */
 	void (*free)(size_t *frames, size_t *huge);
 };
+
+/* The kernel's. Without reclaim, as there is nothing to reclaim. */
+static inline unsigned long kernel_get(unsigned int order)
+{
+	struct page *page = alloc_pages(GFP_NOWAIT | __GFP_NOWARN, order);
+
+	return page ? page_to_pfn(page) : 0;
+}
+
+static inline void kernel_put(unsigned long pfn, unsigned int order)
+{
+	__free_pages(pfn_to_page(pfn), order);
+}
 
 enum { SIDE_LLFREE, SIDE_KERNEL, SIDES };
 extern const struct side sides[SIDES];
