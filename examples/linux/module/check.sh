@@ -94,7 +94,7 @@ instructions_bounded() {
 	awk -F, '
 		BEGIN {
 			most["0,get"] = 280; most["0,put"] = 280; most["0,pair"] = 550
-			most["9,get"] = 490; most["9,put"] = 250; most["9,pair"] = 490
+			most["9,get"] = 560; most["9,put"] = 250; most["9,pair"] = 490
 			most["10,get"] = 1600; most["10,put"] = 920; most["10,pair"] = 1930
 		}
 		function check(name, n) {
