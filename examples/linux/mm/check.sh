@@ -191,7 +191,7 @@ measure() { # SIDE TABLE COMMAND
 measure_frag() {
 	rm -f "$results/linux-$version-frag.csv"
 	for side in llfree buddy; do
-		measure $side frag '/work frag 85 100' || return
+		measure "$side" frag '/work frag 85 100' || return
 		sed -n "s/^huge pages:/# $side: huge pages of a process then:/p" \
 			"$tmp/console" >>"$tmp/then"
 	done
@@ -203,7 +203,7 @@ measure_instructions() {
 	for side in llfree buddy; do
 		ACCEL=tcg,thread=single \
 			QEMU_OPTIONS="-icount shift=0,sleep=off" \
-			measure $side instructions instructions || return
+			measure "$side" instructions instructions || return
 	done
 }
 
