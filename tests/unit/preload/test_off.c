@@ -26,8 +26,8 @@ static void no_memory_for_data(void **state)
 	struct arena_tally tally = { 0, 0 };
 	struct arena_snapshot snapshot;
 	struct region anywhere;
-	long mapped = sys_mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1,
-			       0);
+	long mapped =
+		sys_mmap(NULL, PAGE, RW, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 
 	(void)state;
 	kernel = real_kernel();
