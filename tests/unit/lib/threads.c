@@ -10,7 +10,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include <llfree.h>
+
 #define MOST_THREADS 64
+#define USUAL_CHILDREN 8u
 
 uint64_t test_seed = 1;
 
@@ -37,8 +40,11 @@ void test_seed_next(void)
 size_t test_rounds(size_t quick)
 {
 	const char *size = getenv("LLFREE_TEST_SIZE");
+	size_t rounds = size && !strcmp(size, "long") ? 10 * quick : quick;
 
-	return size && !strcmp(size, "long") ? 10 * quick : quick;
+	if (LLFREE_TREE_CHILDREN > USUAL_CHILDREN)
+		rounds = rounds * USUAL_CHILDREN / LLFREE_TREE_CHILDREN;
+	return rounds ? rounds : 1;
 }
 
 void meet(struct meeting *meeting)

@@ -21,7 +21,8 @@ _Noreturn void must_fail(const char *condition, const char *file, int line);
 extern uint64_t test_seed;
 void test_seed_next(void);
 
-/* So many, and ten times as many with LLFREE_TEST_SIZE=long. */
+/* So many; ten times as many with LLFREE_TEST_SIZE=long; fewer where trees are
+ * larger than usual, as each takes longer then. */
 size_t test_rounds(size_t quick);
 
 /* A point where `count` threads wait for each other, again and again. */

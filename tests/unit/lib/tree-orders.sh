@@ -38,7 +38,7 @@ build() { # ORDER
 run() { # ORDER TEST [ARG]...
 	program=$tmp/$1/$2
 	shift 2
-	"$program" "$@"
+	LLFREE_TEST_SIZE=short "$program" "$@"
 }
 
 # One size in make check; CI has the default and 9 as well.
