@@ -284,4 +284,4 @@ for patch in "$here"/[0-9][0-9]-*.patch "$here"/[0-9][0-9][0-9]-*.patch; do
 done
 echo "$caught of $((tried + errors)) caught, $compiled compiled, $beyond beyond" \
 	"what x86 shows"
-test $((tried + compiled)) -gt 0 && test "$caught" -eq $((tried + errors))
+test "$number" -gt 0 && test "$caught" -eq $((tried + errors))
