@@ -98,8 +98,9 @@ void __init llfree_zones_init(void)
 
 	if (!wanted)
 		return;
-	for_each_zone(zone) if (zone->spanned_pages)
-		make_instance(&instances[zone_idx(zone)], zone);
+	for_each_zone(zone)
+		if (zone->spanned_pages)
+			make_instance(&instances[zone_idx(zone)], zone);
 	llfree_active = true;
 }
 
