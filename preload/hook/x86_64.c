@@ -250,6 +250,9 @@ uint64_t hook_arch_load(const uint8_t *place)
  * only thread sees the whole jump or nothing of it. */
 void hook_arch_store(uint8_t *place, uint64_t word)
 {
-	__asm__ volatile("movq %0, (%1)" : : "r"(word), "r"(place) : "memory");
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__asm__ volatile("movq %0, (%1)\n"
+			 "	mfence"
+			 :
+			 : "r"(word), "r"(place)
+			 : "memory");
 }

@@ -110,9 +110,13 @@ object() { # SOURCE
 		-I"$tmp/lib/platform" -MMD -c "$tmp/$1" -o "$to"
 }
 
-build_library() {
+library_objects() {
 	build_objects preload_sources libllfree_preload_la_SOURCES &&
-		object "preload/calls/$(uname -m).c" || return
+		object "preload/calls/$(uname -m).c"
+}
+
+build_library() {
+	library_objects || return
 	# shellcheck disable=SC2086 # several words each
 	$CC -shared $objects -o "$tmp/build/.libs/libllfree-preload.so" \
 		-Wl,-z,now -Wl,-z,initfirst -Wl,-Bsymbolic-functions \
@@ -273,6 +277,9 @@ chosen() {
 	return 1
 }
 
+# Before the first defect: what is compiled once is compiled without any.
+fresh
+(cd "$tmp" && library_objects) || exit
 : >"$tmp/passed"
 row mutant check result s
 for patch in "$here"/[0-9][0-9]-*.patch "$here"/[0-9][0-9][0-9]-*.patch; do
